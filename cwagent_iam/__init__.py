@@ -1,0 +1,125 @@
+"""The Amazon CloudWatch agent's identity in IAM: roles, instance profiles, users, policies.
+
+`ensure_agent_role` and `ensure_agent_user` do the whole job. The stages that they join can be
+used alone: planners (`plan_agent_role`, `plan_agent_user`), `observe`, `diff`, `apply`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cwagent_iam.aws import AWSSession, IAMClient
+    from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Result
+    from cwagent_iam.differ import diff
+    from cwagent_iam.documents import Document
+    from cwagent_iam.errors import (
+        ApplyError,
+        Conflict,
+        ConflictError,
+        CwAgentIamError,
+        Difference,
+        IntentError,
+        ObserveError,
+        Problem,
+        PropagationTimeoutError,
+        RequestError,
+    )
+    from cwagent_iam.executor import apply
+    from cwagent_iam.observer import observe
+    from cwagent_iam.pipeline import ensure, ensure_agent_role, ensure_agent_user, preview, remove
+    from cwagent_iam.planners import plan_agent_role, plan_agent_user
+    from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY, ManagedPolicy
+    from cwagent_iam.propagation import Propagation
+    from cwagent_iam.state import InstanceProfile, Role, State, User
+
+__all__ = [
+    "ADMIN_POLICY",
+    "SERVER_POLICY",
+    "AWSSession",
+    "AgentRole",
+    "AgentUser",
+    "ApplyError",
+    "Change",
+    "ChangeSet",
+    "Conflict",
+    "ConflictError",
+    "CwAgentIamError",
+    "Difference",
+    "Document",
+    "IAMClient",
+    "InstanceProfile",
+    "IntentError",
+    "ManagedPolicy",
+    "ObserveError",
+    "Problem",
+    "Propagation",
+    "PropagationTimeoutError",
+    "RequestError",
+    "Result",
+    "Role",
+    "State",
+    "User",
+    "apply",
+    "diff",
+    "ensure",
+    "ensure_agent_role",
+    "ensure_agent_user",
+    "observe",
+    "plan_agent_role",
+    "plan_agent_user",
+    "preview",
+    "remove",
+]
+
+_ROOMS = {
+    "ADMIN_POLICY": "policies",
+    "AWSSession": "aws",
+    "AgentRole": "changes",
+    "AgentUser": "changes",
+    "ApplyError": "errors",
+    "Change": "changes",
+    "ChangeSet": "changes",
+    "Conflict": "errors",
+    "ConflictError": "errors",
+    "CwAgentIamError": "errors",
+    "Difference": "errors",
+    "Document": "documents",
+    "IAMClient": "aws",
+    "InstanceProfile": "state",
+    "IntentError": "errors",
+    "ManagedPolicy": "policies",
+    "ObserveError": "errors",
+    "Problem": "errors",
+    "Propagation": "propagation",
+    "PropagationTimeoutError": "errors",
+    "RequestError": "errors",
+    "Result": "changes",
+    "Role": "state",
+    "SERVER_POLICY": "policies",
+    "State": "state",
+    "User": "state",
+    "apply": "executor",
+    "diff": "differ",
+    "ensure": "pipeline",
+    "ensure_agent_role": "pipeline",
+    "ensure_agent_user": "pipeline",
+    "observe": "observer",
+    "plan_agent_role": "planners",
+    "plan_agent_user": "planners",
+    "preview": "pipeline",
+    "remove": "pipeline",
+}
+"""The room of each public name; entered on first use, so that planning imports no SDK."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,76 @@
+"""What was done, and what is there now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from cwagent_iam.changes.change_set import ChangeSet
+from cwagent_iam.display import html_block
+
+if TYPE_CHECKING:
+    from cwagent_iam.changes.operations import Change
+    from cwagent_iam.state import Kind, State
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What a call to `apply`, `ensure` or `remove` did.
+
+    Attributes:
+        changes: The changes that were applied, in order.
+        state: What is there now of the things concerned.
+    """
+
+    changes: tuple[Change, ...]
+    state: State
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was applied."""
+        return bool(self.changes)
+
+    @property
+    def arns(self) -> dict[tuple[Kind, str], str]:
+        """The ARNs by kind and name, as in ``arns["role", "CloudWatchAgentServerRole"]``."""
+        known = ((entity, entity.arn) for entity in self.state.entities)
+        return {(entity.kind, entity.name): arn for entity, arn in known if arn is not None}
+
+    def __str__(self) -> str:
+        """The changes, one a line, then the ARNs."""
+        return "\n".join([str(ChangeSet(self.changes)), *self.arns.values()])
+
+    def _repr_html_(self) -> str:
+        return html_block(type(self).__name__, str(self))
+
+
+@attrs.frozen(kw_only=True)
+class AgentRole(Result):
+    """The agent's identity on EC2.
+
+    Attributes:
+        role_name: The role's name.
+        role_arn: The role's ARN.
+        instance_profile_name: The name of the instance profile that holds the role; `None` if
+            none was asked for.
+        instance_profile_arn: Its ARN; `None` likewise.
+    """
+
+    role_name: str
+    role_arn: str
+    instance_profile_name: str | None
+    instance_profile_arn: str | None
+
+
+@attrs.frozen(kw_only=True)
+class AgentUser(Result):
+    """The agent's identity elsewhere; it has no access key yet.
+
+    Attributes:
+        user_name: The user's name.
+        user_arn: The user's ARN.
+    """
+
+    user_name: str
+    user_arn: str

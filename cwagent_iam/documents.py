@@ -1,0 +1,192 @@
+"""Policy documents: canonical form, equality by meaning, size.
+
+IAM does not give back the text that it was sent, and people write the same document in many ways.
+Two documents are equal here when they say the same:
+
+- the order of statements and of lists, white space, and a list of one against its only member
+  make no difference; nor do ``Sid`` and ``Id``, which are labels;
+- actions and condition keys are compared without regard to case, everything else with it;
+- an account id stands for that account's root ARN, and ``"*"`` for ``{"AWS": "*"}``;
+- a document without ``Version`` has the version 2008-10-17;
+- numbers and booleans in conditions are compared as text.
+
+A principal that was deleted shows as a bare unique id and equals nothing, rightly so: such a
+document is dead. Source: the IAM JSON policy elements reference in the IAM user guide.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Mapping
+
+_ROOT_ARN = re.compile(r"\Aarn:[^:]+:iam::(\d{12}):root\Z")
+_ELEMENT_ORDER = ("Version", "Id", "Statement")
+
+
+@attrs.frozen
+class Statement:
+    """One statement in canonical form.
+
+    Attributes:
+        effect: ``Allow`` or ``Deny``.
+        principals: Pairs of principal type and principal.
+        actions: Lower-case patterns.
+        rest: Every other element that has a meaning, in canonical form.
+    """
+
+    effect: str
+    principals: frozenset[tuple[str, str]]
+    actions: frozenset[str]
+    rest: frozenset[tuple[str, Hashable]]
+
+    def allows(self, needed: Statement) -> bool:
+        """Tell whether whatever *needed* allows is allowed by this statement alone."""
+        return (
+            self.effect == needed.effect == "Allow"
+            and needed.principals <= self.principals
+            and all(self._matches(action) for action in needed.actions)
+            and self.rest <= needed.rest
+        )
+
+    def denies(self, needed: Statement) -> bool:
+        """Tell whether this statement takes away from *needed* whatever the circumstances.
+
+        A condition may or may not be met, so a statement with one is not counted; what is denied
+        to all but some (``NotPrincipal``, ``NotAction``) is taken to be denied.
+        """
+        elements = dict(self.rest)
+        principals = {principal for _, principal in self.principals}
+        return (
+            self.effect == "Deny"
+            and "Condition" not in elements
+            and (
+                "NotPrincipal" in elements
+                or "*" in principals
+                or bool(self.principals & needed.principals)
+            )
+            and ("NotAction" in elements or any(self._matches(action) for action in needed.actions))
+        )
+
+    def _matches(self, action: str) -> bool:
+        return any(fnmatch.fnmatchcase(action, pattern) for pattern in self.actions)
+
+
+@attrs.frozen
+class Document:
+    """A policy document; equal to another when both mean the same.
+
+    Attributes:
+        text: Compact JSON with ``Version`` first, as IAM wants it. Not compared.
+        version: The version of the policy language.
+        statements: The statements in canonical form; for a text that is no policy document,
+            that text, so that it equals no document.
+    """
+
+    text: str = attrs.field(eq=False)
+    version: str
+    statements: frozenset[Statement] | str
+
+    @classmethod
+    def parse(cls, source: str | Mapping[str, Any]) -> Document:
+        """Read a document from JSON, plain or URL-encoded as IAM sends it, or from a mapping.
+
+        Never fails: what is no policy document becomes a `Document` that differs from all others.
+        """
+        content = _decode(source) if isinstance(source, str) else source
+        try:
+            ordered = {name: content[name] for name in _ELEMENT_ORDER if name in content}
+            text = json.dumps({**ordered, **content}, separators=(",", ":"))
+            version = str(content.get("Version", "2008-10-17"))
+            return cls(text, version, frozenset(map(_statement, _listed(content["Statement"]))))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return cls(str(source), "", str(source))
+
+    @property
+    def size(self) -> int:
+        """The characters that IAM's quotas count: all but white space."""
+        return sum(not character.isspace() for character in self.text)
+
+    def allows(self, needed: Document) -> bool:
+        """Tell whether everything that *needed* allows is allowed by this document too."""
+        if isinstance(self.statements, str) or isinstance(needed.statements, str):
+            return False
+        own = self.statements
+        return all(
+            any(statement.allows(each) for statement in own)
+            and not any(statement.denies(each) for statement in own)
+            for each in needed.statements
+        )
+
+    def __str__(self) -> str:
+        """Each statement in short, as in ``Allow Service ec2 sts:AssumeRole``."""
+        if isinstance(self.statements, str):
+            return self.text
+        statements = _listed(json.loads(self.text)["Statement"])
+        return "; ".join(map(_in_short, statements)) or "nobody"
+
+
+def _decode(source: str) -> Any:
+    try:
+        return json.loads(urllib.parse.unquote(source) if source.startswith("%") else source)
+    except ValueError:
+        return source
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _statement(element: Mapping[str, Any]) -> Statement:
+    named = {"Sid", "Effect", "Principal", "Action"}
+    return Statement(
+        effect=element["Effect"],
+        principals=_principals(element.get("Principal", {})),
+        actions=frozenset(action.lower() for action in _listed(element.get("Action", []))),
+        rest=frozenset(
+            (name, _canonical(name, value))
+            for name, value in element.items()
+            if name not in named and (name, value) != ("Condition", {})
+        ),
+    )
+
+
+def _canonical(name: str, value: Any) -> Hashable:
+    match name:
+        case "Condition":
+            return frozenset(
+                (operator, key.lower(), frozenset(map(_as_text, _listed(values))))
+                for operator, keys in value.items()
+                for key, values in keys.items()
+            )
+        case "NotPrincipal":
+            return _principals(value)
+        case "NotAction":
+            return frozenset(action.lower() for action in _listed(value))
+        case _:
+            return frozenset(map(_as_text, _listed(value)))
+
+
+def _principals(value: Any) -> frozenset[tuple[str, str]]:
+    by_type = {"AWS": value} if isinstance(value, str) else value
+    return frozenset(
+        (kind, _ROOT_ARN.sub(r"\1", principal))
+        for kind, principals in by_type.items()
+        for principal in _listed(principals)
+    )
+
+
+def _in_short(element: Mapping[str, Any]) -> str:
+    words = json.dumps([value for name, value in element.items() if name != "Sid"])
+    return " ".join(re.sub(r'[][{}",:]+ |[][{}"]', " ", words).split())
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

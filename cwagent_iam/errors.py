@@ -1,0 +1,255 @@
+"""What can go wrong, and what the caller can do about it.
+
+.. code-block:: text
+
+    CwAgentIamError
+    ├── IntentError (also a ValueError)   the arguments break a rule of IAM; nothing was sent
+    ├── ConflictError                     what exists stands in the way; it was left as it is
+    ├── RequestError                      AWS refused a request, or gave no answer
+    │   ├── ObserveError                  ... while reading
+    │   └── ApplyError                    ... while applying: others may be done already
+    └── PropagationTimeoutError           all was applied, but IAM did not show it in time
+
+Every error carries its facts as attributes, and ``applied``: the changes that the failing call
+had already made. Where AWS answered with an error, that error is the ``__cause__``. Calling again
+after mending the cause goes on where the failing call stopped: there is nothing to undo first.
+"""
+
+from __future__ import annotations
+
+import functools
+import reprlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+
+
+class ChangeLike(Protocol):
+    """What an error says of a change; the changes themselves are in `cwagent_iam.changes`."""
+
+    @property
+    def operation(self) -> str:
+        """The IAM operation, as in AWS's documentation and in CloudTrail."""
+
+    @property
+    def target(self) -> str:
+        """The kind and name of what it is done to, as in ``role CloudWatchAgentServerRole``."""
+
+
+@attrs.frozen
+class Problem:
+    """One rule that an argument breaks.
+
+    Attributes:
+        argument: The name of the argument, with an index or a key where it has parts.
+        value: The offending value as text, shortened to about 100 characters.
+        rule: What the value must be.
+    """
+
+    argument: str
+    value: str
+    rule: str
+
+    @classmethod
+    def of(cls, argument: str, value: object, rule: str) -> Problem:
+        """Describe *value*, of any type, given for *argument* against *rule*."""
+        return cls(argument, _SHORT.repr(value), rule)
+
+    def __str__(self) -> str:
+        """One line: argument, value and rule."""
+        return f"{self.argument}={self.value}: {self.rule}"
+
+
+@attrs.frozen
+class Difference:
+    """One field that is not as desired.
+
+    Attributes:
+        field: The name of the field.
+        desired: The value wanted, as text.
+        observed: The value seen, as text.
+    """
+
+    field: str
+    desired: str
+    observed: str
+
+    def __str__(self) -> str:
+        """One line, from what is to what shall be."""
+        return f"{self.field}: {self.observed} -> {self.desired}"
+
+
+@attrs.frozen
+class Conflict:
+    """One thing that stands in the way.
+
+    Attributes:
+        target: Its kind and name, as in ``role CloudWatchAgentServerRole``.
+        reason: Why it cannot be changed to what is desired, or taken away.
+        differences: The fields that are not as desired; empty where the reason says it all.
+        advice: What the caller can do about it, in one sentence.
+    """
+
+    target: str
+    reason: str
+    differences: tuple[Difference, ...]
+    advice: str
+
+    def __str__(self) -> str:
+        """A line for the reason, one for each difference, and one for the advice."""
+        rows = [f"    {difference}" for difference in self.differences]
+        return "\n".join([f"{self.target} {self.reason}", *rows, self.advice])
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class CwAgentIamError(Exception):
+    """Raised when anything fails in a way that this library foresees; the base of all its errors.
+
+    Attributes:
+        applied: The changes that the failing call had already made, in order.
+    """
+
+    applied: tuple[ChangeLike, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by keyword, because exceptions are otherwise rebuilt from positional arguments."""
+        return functools.partial(type(self), **attrs.asdict(self, recurse=False)), ()
+
+    def _already_applied(self) -> list[str]:
+        return [f"Already applied: {_names(self.applied)}."] if self.applied else []
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class IntentError(CwAgentIamError, ValueError):
+    """Raised when arguments break a rule of IAM, before any request is sent.
+
+    Attributes:
+        problems: Every rule that is broken, not just the first.
+    """
+
+    problems: tuple[Problem, ...]
+
+    def __str__(self) -> str:
+        """One line for each problem."""
+        return "\n".join(map(str, self.problems))
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ConflictError(CwAgentIamError):
+    """Raised when something that exists stands in the way, and it is not ours to change.
+
+    Attributes:
+        conflicts: Everything that stands in the way.
+    """
+
+    conflicts: tuple[Conflict, ...]
+
+    def __str__(self) -> str:
+        """Each conflict in full, then what had been applied before."""
+        return "\n".join([*map(str, self.conflicts), *self._already_applied()])
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class RequestError(CwAgentIamError):
+    """Raised when AWS refuses a request or gives no answer. AWS's own error is the ``__cause__``.
+
+    Attributes:
+        operation: The IAM operation that failed.
+        target: The kind and name of what it was about.
+        code: AWS's short error code, such as ``AccessDenied``; `None` where no answer came.
+        reason: The words of AWS, or of the transport.
+        attempts: How many times the operation was tried by this library.
+        seconds: How long that took, in seconds.
+    """
+
+    operation: str
+    target: str
+    code: str | None
+    reason: str
+    attempts: int = 1
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """What failed and why, what had been applied, and what to do."""
+        return " ".join([self._failure(), *self._already_applied(), self.advice])
+
+    @property
+    def advice(self) -> str:
+        """What the caller can do about it, in one sentence."""
+        return _ADVICE.get(self.code, "Mend the cause and call again.").format(error=self)
+
+    def _failure(self) -> str:
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        cause = f"{self.code}: {self.reason}" if self.code else self.reason
+        where = f"{self.operation} failed for {self.target}"
+        return f"{where} after {tries} in {self.seconds:.1f} s: {cause.rstrip('.')}."
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ObserveError(RequestError):
+    """Raised when something cannot be read. Reading itself changes nothing."""
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ApplyError(RequestError):
+    """Raised when a change fails. What was done before it stays done.
+
+    Attributes:
+        remaining: The changes that were not made, in order; the one that failed is the first.
+        overtaken: Whether somebody else was faster, so that a new diff may show it done.
+    """
+
+    remaining: tuple[ChangeLike, ...]
+    overtaken: bool = False
+
+    def __str__(self) -> str:
+        """What failed and why, what is done and what is not, and what to do."""
+        not_applied = f"Not applied: {_names(self.remaining)}."
+        return " ".join([self._failure(), *self._already_applied(), not_applied, self.advice])
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class PropagationTimeoutError(CwAgentIamError):
+    """Raised when every change was made, but IAM did not show it within the time given.
+
+    Attributes:
+        missing: The changes whose effect could not be seen.
+        attempts: How many times everything was read.
+        seconds: How long that took, in seconds.
+    """
+
+    missing: tuple[ChangeLike, ...]
+    attempts: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """What is not visible yet, for how long it was watched, and what to do."""
+        return (
+            f"All changes were applied, but after {self.attempts} looks in {self.seconds:.1f} s "
+            f"IAM does not show them all. Not visible yet: {_names(self.missing)}. "
+            "Nothing is lost: call again to go on waiting, or give it more time."
+        )
+
+
+def _names(changes: Iterable[ChangeLike]) -> str:
+    return ", ".join(f"{change.operation} ({change.target})" for change in changes)
+
+
+_ADVICE: dict[str | None, str] = {
+    None: "See whether AWS can be reached, and whether credentials are configured; call again.",
+    "AccessDenied": "Allow the caller iam:{error.operation}, then call again.",
+    "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
+    "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
+    "EntityAlreadyExists": "Names are unique whatever their case or path; look for {error.target}.",
+    "ExpiredToken": "Renew the caller's credentials, then call again.",
+    "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
+    "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
+    "NoSuchEntity": "Something that the request names does not exist: see AWS's words above.",
+    "Throttling": "The account's request rate is used up: call again later.",
+}

@@ -1,0 +1,205 @@
+"""Reads, and nothing but reads: what IAM has of the things that a desired state names.
+
+What IAM sends is brought into the form that state holds: documents decoded, lists as sets, the
+names of services and AWS-managed policies without their partition.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+
+import attrs
+from botocore import xform_name
+
+from cwagent_iam.aws import AWS_ERRORS, client_for, code_of, reason_of
+from cwagent_iam.documents import Document
+from cwagent_iam.errors import ObserveError
+from cwagent_iam.policies import ManagedPolicy
+from cwagent_iam.state import InstanceProfile, Role, State, Tags, User, tags_from
+from cwagent_iam.trust import neutralise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from cwagent_iam.aws import AWSSession, IAMClient
+    from cwagent_iam.state import Entity
+
+T = TypeVar("T")
+
+# What IAM wants gone before it deletes a role or a user: operation, list in the reply, key of an
+# item (none where items are names), and our word for it. Source: API reference of DeleteUser.
+_HANGS_ON_ROLE = (
+    ("ListRolePolicies", "PolicyNames", "", "inline policy"),
+    ("ListInstanceProfilesForRole", "InstanceProfiles", "InstanceProfileName", "instance-profile"),
+)
+_HANGS_ON_USER = (
+    ("ListUserPolicies", "PolicyNames", "", "inline policy"),
+    ("ListGroupsForUser", "Groups", "GroupName", "group"),
+    ("ListAccessKeys", "AccessKeyMetadata", "AccessKeyId", "access key"),
+    ("ListMFADevices", "MFADevices", "SerialNumber", "MFA device"),
+    ("ListSigningCertificates", "Certificates", "CertificateId", "signing certificate"),
+    ("ListSSHPublicKeys", "SSHPublicKeys", "SSHPublicKeyId", "SSH public key"),
+)
+
+
+def observe(
+    desired: State,
+    *,
+    session: AWSSession | None = None,
+    iam: IAMClient | None = None,
+) -> State:
+    """Read from IAM what *desired* names, in at most two requests a role or user, one a profile.
+
+    Args:
+        desired: What a planner returned; only its kinds and names are used.
+        session: The session whose credentials and partition are used; boto3's default if `None`.
+        iam: A client to use as it is, instead of one built from *session*.
+
+    Returns:
+        What is there; what is absent is not in it.
+
+    Raises:
+        ObserveError: When AWS refuses a read or gives no answer.
+    """
+    reader = _Reader(client_for(session, iam))
+    return State.of(filter(None, map(reader.entity, desired.entities)))
+
+
+def observe_dependents(desired: State, *, iam: IAMClient) -> State:
+    """Read as `observe` does, and what else hangs on each thing, which stops its deletion.
+
+    Raises:
+        ObserveError: As for `observe`.
+    """
+    reader = _Reader(iam)
+    state = observe(desired, iam=iam)
+    for entity in state.entities:
+        dependents = frozenset(reader.dependents(entity))
+        state = state.with_entity(attrs.evolve(entity, dependents=dependents))
+    return state
+
+
+@attrs.frozen
+class _Reader:
+    iam: IAMClient
+
+    def entity(self, entity: Entity) -> Entity | None:
+        match entity:
+            case Role():
+                return self._role(entity)
+            case User():
+                return self._user(entity)
+            case InstanceProfile():
+                return self._instance_profile(entity)
+            case _:
+                assert_never(entity)
+
+    def dependents(self, entity: Entity) -> Iterator[str]:
+        """Name what hangs on *entity* beside managed policies and the role in a profile."""
+        match entity:
+            case Role():
+                for row in _HANGS_ON_ROLE:
+                    yield from self._named(entity, *row, RoleName=entity.name)
+            case User():
+                for row in _HANGS_ON_USER:
+                    yield from self._named(entity, *row, UserName=entity.name)
+                yield from self._user_credentials(entity)
+            case InstanceProfile():
+                return
+            case _:
+                assert_never(entity)
+
+    def _role(self, wanted: Role) -> Role | None:
+        reply = self._get("GetRole", wanted, partial(self.iam.get_role, RoleName=wanted.name))
+        if reply is None:
+            return None
+        role = reply["Role"]
+        trust = Document.parse(role["AssumeRolePolicyDocument"])
+        return Role(
+            name=role["RoleName"],
+            path=role["Path"],
+            trust=neutralise(trust, self.iam.meta.partition),
+            description=role.get("Description", ""),
+            max_session_duration=role["MaxSessionDuration"],
+            permissions_boundary=_boundary(role),
+            policies=self._attached("ListAttachedRolePolicies", wanted, RoleName=wanted.name),
+            tags=_tags(role),
+            arn=role["Arn"],
+        )
+
+    def _user(self, wanted: User) -> User | None:
+        reply = self._get("GetUser", wanted, partial(self.iam.get_user, UserName=wanted.name))
+        if reply is None:
+            return None
+        user = reply["User"]
+        return User(
+            name=user["UserName"],
+            path=user["Path"],
+            permissions_boundary=_boundary(user),
+            policies=self._attached("ListAttachedUserPolicies", wanted, UserName=wanted.name),
+            tags=_tags(user),
+            arn=user["Arn"],
+        )
+
+    def _instance_profile(self, wanted: InstanceProfile) -> InstanceProfile | None:
+        name = wanted.name
+        get = partial(self.iam.get_instance_profile, InstanceProfileName=name)
+        reply = self._get("GetInstanceProfile", wanted, get)
+        if reply is None:
+            return None
+        profile = reply["InstanceProfile"]
+        return InstanceProfile(
+            name=profile["InstanceProfileName"],
+            path=profile["Path"],
+            role_name=next((role["RoleName"] for role in profile["Roles"]), None),
+            tags=_tags(profile),
+            arn=profile["Arn"],
+        )
+
+    def _attached(self, operation: str, owner: Entity, **name: str) -> frozenset[ManagedPolicy]:
+        policies = self._list(operation, owner, "AttachedPolicies", **name)
+        return frozenset(ManagedPolicy.from_arn(policy["PolicyArn"]) for policy in policies)
+
+    def _user_credentials(self, user: User) -> Iterator[str]:
+        """Name the credentials of *user* that IAM has no pages of."""
+        get = partial(self.iam.get_login_profile, UserName=user.name)
+        if self._get("GetLoginProfile", user, get):
+            yield "login profile"
+        get = partial(self.iam.list_service_specific_credentials, UserName=user.name)
+        reply = self._get("ListServiceSpecificCredentials", user, get) or {}
+        for credential in reply.get("ServiceSpecificCredentials", []):
+            yield f"service-specific credential {credential['ServiceSpecificCredentialId']}"
+
+    def _named(
+        self, owner: Entity, operation: str, result: str, key: str, word: str, **name: str
+    ) -> Iterator[str]:
+        for item in self._list(operation, owner, result, **name):
+            yield f"{word} {item[key] if key else item}"
+
+    def _list(self, operation: str, owner: Entity, result: str, **name: str) -> list[Any]:
+        paginator = self.iam.get_paginator(xform_name(operation))
+        pages = self._get(operation, owner, lambda: list(paginator.paginate(**name)))
+        return [item for page in pages or [] for item in page[result]]
+
+    def _get(self, operation: str, target: Entity, call: Callable[[], T]) -> T | None:
+        """Read; `None` means that there is no such thing."""
+        try:
+            return call()
+        except AWS_ERRORS as error:
+            code = code_of(error)
+            if code == "NoSuchEntity":
+                return None
+            reason = reason_of(error)
+            raise ObserveError(
+                operation=operation, target=target.target, code=code, reason=reason
+            ) from error
+
+
+def _boundary(principal: Mapping[str, Any]) -> ManagedPolicy | None:
+    boundary = principal.get("PermissionsBoundary")
+    return ManagedPolicy.from_arn(boundary["PermissionsBoundaryArn"]) if boundary else None
+
+
+def _tags(entity: Mapping[str, Any]) -> Tags:
+    return tags_from({tag["Key"]: tag["Value"] for tag in entity.get("Tags", [])})

@@ -1,0 +1,142 @@
+"""Every check of this project; plain ``nox`` runs them all.
+
+``nox -s tests`` runs one of them, and ``nox -s tests -- tests/test_state.py -k role`` hands
+arguments on to pytest. The interpreter is the one that runs nox; ``nox --force-python 3.13 -s
+tests`` takes another.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"  # the first that reads [dependency-groups]
+
+nox.options.default_venv_backend = "venv"  # needs nothing but Python
+nox.options.error_on_external_run = True
+# Sessions whose outcome must not depend on what was installed before decline this.
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["quickstart", "tests", "typing", "lint", "docs", "package"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+INSTALLED = """
+import pathlib, sys, cwagent_iam
+if not pathlib.Path(cwagent_iam.__file__).is_relative_to(sys.prefix):
+    sys.exit(f"not the installed package: {cwagent_iam.__file__}")
+"""
+
+WITHOUT_MOTO = """
+import sys, cwagent_iam
+for name in cwagent_iam.__all__:
+    getattr(cwagent_iam, name)
+try:
+    import cwagent_iam.testing
+except ImportError as error:
+    if "pip install cwagent-iam[testing]" not in str(error):
+        sys.exit(f"the error does not say what to install: {error}")
+else:
+    sys.exit("cwagent_iam.testing was imported without the extra")
+"""
+
+
+def group(name: str) -> tuple[str, ...]:
+    """Look up what belongs to a dependency group."""
+    return nox.project.dependency_groups(PYPROJECT, name)
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Run the example that every newcomer runs first."""
+    session.install(".[testing]")
+    session.run("python", "docs/quickstart.py")
+
+
+@nox.session(reuse_venv=False)
+def tests(session: nox.Session) -> None:
+    """Test the wheel, not the checkout; all tests together must cover every branch."""
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("pip", "wheel", "--no-deps", "--wheel-dir", folder, ".", silent=True)
+        (wheel,) = Path(folder).glob("*.whl")
+        session.install(f"{wheel}[testing]", *group("tests"))
+    session.run("python", "-I", "-c", INSTALLED)
+    # `python -m pytest` would put the checkout on sys.path; PYTHONSAFEPATH keeps it away from the
+    # interpreters that tests start as well.
+    session.run("pytest", *(session.posargs or ["--cov"]), env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types, under each of the two packages of stubs that users may have."""
+    session.install(".[testing]", *group("typing"))
+    families = [("types-boto3", "types-boto3-iam"), ("boto3-stubs", "mypy-boto3-iam")]
+    for stubs, others in zip(families, reversed(families), strict=True):
+        # They share files, so that one goes before the other comes.
+        session.run("pip", "uninstall", "--yes", *others, silent=True)
+        session.install(*stubs)
+        session.run("mypy")
+        session.run("pyright")
+    session.run("pyright", "--verifytypes", "cwagent_iam", "--ignoreexternal")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and layout."""
+    session.install(*group("lint"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; any warning is an error."""
+    session.install(".[testing]", *group("docs"))
+    # Without --fresh-env the warnings of pages that did not change would be lost.
+    options = ["--fail-on-warning", "--keep-going", "--nitpicky", "--fresh-env"]
+    session.run("sphinx-build", *options, "docs", "build/docs")
+
+
+@nox.session(reuse_venv=False)
+def package(session: nox.Session) -> None:
+    """Build the archives, look into them, and use the wheel as somebody without moto would."""
+    session.install(*group("package"))
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", folder, silent=True)
+        (wheel,) = Path(folder).glob("*.whl")
+        (sdist,) = Path(folder).glob("*.tar.gz")
+        session.run("twine", "check", "--strict", str(wheel), str(sdist))
+        problems = wheel_problems(wheel)
+        if problems:
+            session.error(f"{wheel.name}: {'; '.join(problems)}")
+        # A second environment, since the tools above bring packages that a user may not have.
+        alone = Path(folder, "alone")
+        session.run("python", "-m", "venv", str(alone))
+        python = str(alone / Path(session.bin).name / "python")
+        session.run(python, "-m", "pip", "install", "--quiet", str(wheel), external=True)
+        session.run(python, "-I", "-c", WITHOUT_MOTO, external=True)
+
+
+def wheel_problems(wheel: Path) -> list[str]:
+    """Compare what a wheel holds, needs and says with what it should."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
+        metadata = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/"))
+        requirements = metadata.requires or []
+    code = {name for name in names if not name.startswith(info)}
+    files = (path for path in Path("cwagent_iam").rglob("*") if path.is_file())
+    sources = {path.as_posix() for path in files if path.suffix != ".pyc"}
+    needs = {re.split(r"[^\w-]", line)[0]: "extra ==" in line for line in requirements}
+    rules = {
+        "holds the files of cwagent_iam/ and no others": code == sources,
+        "holds py.typed": "cwagent_iam/py.typed" in code,
+        "holds the licence": f"{info}/licenses/LICENSE" in names,
+        "needs attrs, boto3, tenacity and, as an extra, moto": needs
+        == {"attrs": False, "boto3": False, "moto": True, "tenacity": False},
+    }
+    return [f"it is not so that it {rule}" for rule, kept in rules.items() if not kept]

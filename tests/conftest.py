@@ -1,0 +1,88 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from cwagent_iam import Propagation
+from cwagent_iam.testing import sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import boto3
+
+
+@attrs.define
+class VirtualTime:
+    """A clock that only sleeping moves, so that no test ever waits."""
+
+    now: float = 1000.0
+    slept: list[float] = attrs.field(factory=list)
+
+    def clock(self) -> float:
+        """Tell the time, in seconds."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let *seconds* pass."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def propagation(self, timeout: float = 60.0) -> Propagation:
+        """Wait in this time, always for the mean of what jitter allows."""
+        return Propagation(timeout=timeout, clock=self.clock, sleep=self.sleep, random=lambda: 0.5)
+
+
+@pytest.fixture
+def virtual_time() -> VirtualTime:
+    """Time that passes only by sleeping."""
+    return VirtualTime()
+
+
+@pytest.fixture
+def session() -> Iterator[boto3.Session]:
+    """A session in an empty sandbox."""
+    with sandbox() as session:
+        yield session
+
+
+@pytest.fixture
+def iam(session: boto3.Session) -> Any:
+    """A client of the sandbox, for setting the scene and looking at it.
+
+    Not typed, because the two packages of stubs have different names for its type.
+    """
+    return session.client("iam")
+
+
+@attrs.define
+class Requests:
+    """The operations of IAM that any client of a session sent, in order."""
+
+    sent: list[str] = attrs.field(factory=list)
+
+    @property
+    def writes(self) -> list[str]:
+        """Those that change something."""
+        return [name for name in self.sent if not name.startswith(("Get", "List"))]
+
+    @property
+    def reads(self) -> list[str]:
+        """Those that change nothing."""
+        return [name for name in self.sent if name.startswith(("Get", "List"))]
+
+    def record(self, model: object, **_event: object) -> None:
+        """Note one request; a handler of botocore's event ``before-call``."""
+        self.sent.append(str(getattr(model, "name", "")))
+
+
+@pytest.fixture
+def requests(session: boto3.Session) -> Requests:
+    """What the clients made from *session* after this will send."""
+    requests = Requests()
+    session.events.register("before-call.iam", requests.record)
+    return requests
