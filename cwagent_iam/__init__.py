@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADMIN_POLICY",
-    "SERVER_POLICY",
     "AWSSession",
     "AgentRole",
     "AgentUser",
@@ -59,6 +58,7 @@ __all__ = [
     "RequestError",
     "Result",
     "Role",
+    "SERVER_POLICY",
     "State",
     "User",
     "apply",

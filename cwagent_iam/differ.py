@@ -144,17 +144,13 @@ def _gaps(desired: Entity, seen: Entity) -> Iterator[_Gap]:
         yield _Gap(Difference("name", desired.name, seen.name), None)
     if desired.path is not None and desired.path != (seen.path or "/"):
         yield _Gap(Difference("path", desired.path, seen.path or "/"), None)
-    match desired, seen:
-        case Role(), Role():
-            yield from _trust_gaps(desired, seen)
-            yield from _update_role_gaps(desired, seen)
-            yield from _principal_gaps(desired, seen)
-        case User(), User():
-            yield from _principal_gaps(desired, seen)
-        case InstanceProfile(), InstanceProfile():
-            yield from _membership_gaps(desired, seen)
-        case _:
-            pass  # `State.find` answers with the kind that it was asked for
+    if isinstance(desired, Role) and isinstance(seen, Role):
+        yield from _trust_gaps(desired, seen)
+        yield from _update_role_gaps(desired, seen)
+    if isinstance(desired, InstanceProfile) and isinstance(seen, InstanceProfile):
+        yield from _membership_gaps(desired, seen)
+    if isinstance(desired, (Role, User)) and isinstance(seen, (Role, User)):
+        yield from _principal_gaps(desired, seen)
     if seen.managed:
         yield from _tag_gaps(desired, seen)
 

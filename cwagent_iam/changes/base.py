@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
@@ -15,7 +16,7 @@ Symbol: TypeAlias = Literal["+", "~", "-"]
 
 
 @attrs.frozen(kw_only=True)
-class BaseChange:
+class BaseChange(abc.ABC):
     """One IAM operation on one thing; each class is named after its operation.
 
     Attributes:
@@ -54,9 +55,9 @@ class BaseChange:
         """What is set, in words; empty where the operation says it all."""
         return ""
 
+    @abc.abstractmethod
     def after(self, state: State) -> State:
         """Return what *state* becomes by this change."""
-        raise NotImplementedError
 
     def __str__(self) -> str:
         """One line, as in ``+ AttachRolePolicy NAME: POLICY``."""

@@ -1,0 +1,172 @@
+"""The rooms and their arrows, the public names, and the house rules that a test can see."""
+
+from __future__ import annotations
+
+import ast
+import types
+from pathlib import Path
+
+import pytest
+
+import cwagent_iam
+
+PACKAGE = Path(cwagent_iam.__file__).parent
+TESTS = Path(__file__).parent
+# Each room may import the rooms before it, and no others.
+ROOMS = [
+    "errors",
+    "display",
+    "documents",
+    "policies",
+    "trust",
+    "state",
+    "limits",
+    "changes",
+    "planners",
+    "differ",
+    "remover",
+    "aws",
+    "propagation",
+    "observer",
+    "executor",
+    "pipeline",
+    "testing",
+]
+FIRST_HAND = ROOMS.index("aws")
+IMPURE = {"boto3", "botocore", "tenacity", "moto", "time", "random", "os", "threading", "datetime"}
+PRAGMAS = 5
+LONGEST = 40
+
+
+def room_of(name: str) -> str:
+    """The room that a module belongs to."""
+    return name.split("/", 1)[0].removesuffix(".py")
+
+
+MODULES = {
+    path.relative_to(PACKAGE).as_posix(): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path != PACKAGE / "__init__.py"
+}
+PURE = {name: path for name, path in MODULES.items() if ROOMS.index(room_of(name)) < FIRST_HAND}
+TEST_FILES = {path.name: path for path in sorted(TESTS.glob("test_*.py"))}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Everything that *path* imports, for types only or not, as dotted names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Import(names=names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(module=str(module), names=names):
+                found |= {f"{module}.{alias.name}" for alias in names}
+            case _:
+                pass
+    return found
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef]:
+    """Every function and method of a module."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.FunctionDef)]
+
+
+def test_every_module_is_in_a_room() -> None:
+    """The list of rooms is the package, and the package is the list."""
+    assert {room_of(name) for name in MODULES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_room_imports_only_rooms_before_it(name: str) -> None:
+    """Imports point down, types included; nobody imports through the door."""
+    allowed = set(ROOMS[: ROOMS.index(room_of(name)) + 1])
+    rooms = {
+        each.split(".")[1] for each in imports_of(MODULES[name]) if each.startswith("cwagent_iam.")
+    }
+    assert rooms <= allowed
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_above_the_line_there_is_no_sdk_clock_or_chance(name: str) -> None:
+    """Rooms that decide import nothing that reaches out of the process or changes by itself."""
+    assert not {each.split(".")[0] for each in imports_of(MODULES[name])} & IMPURE
+
+
+def test_nobody_imports_what_is_for_tests() -> None:
+    """The sandbox is imported by users' tests only."""
+    assert not any(
+        each.startswith("cwagent_iam.testing")
+        for path in MODULES.values()
+        for each in imports_of(path)
+    )
+
+
+def test_the_public_names_are_sorted_and_exist() -> None:
+    """`__all__` is sorted, complete in `dir()`, and every name in it can be had."""
+    assert cwagent_iam.__all__ == sorted(cwagent_iam.__all__)
+    assert dir(cwagent_iam) == cwagent_iam.__all__
+    assert all(hasattr(cwagent_iam, name) for name in cwagent_iam.__all__)
+
+
+def test_nothing_else_is_public() -> None:
+    """A name that is not public is refused as any module would."""
+    with pytest.raises(AttributeError, match="module 'cwagent_iam' has no attribute 'nonsense'"):
+        cwagent_iam.nonsense  # noqa: B018 - looking is the test
+    assert not hasattr(cwagent_iam, "_Reader")
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    """What is imported for type checkers is what `__all__` promises."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    aliases = (alias for node in block.body for alias in getattr(node, "names", ()))
+    assert sorted(alias.name for alias in aliases) == cwagent_iam.__all__
+
+
+@pytest.mark.parametrize("name", cwagent_iam.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    """Functions and classes have a docstring; constants have one in their source."""
+    thing = getattr(cwagent_iam, name)
+    if isinstance(thing, (type, types.FunctionType)):
+        assert thing.__doc__
+    elif name != "Change":
+        source = (PACKAGE / "policies.py").read_text()
+        assert f"{name} = " in source
+        assert '\n"""' in source.split(f"{name} = ")[1]
+
+
+@pytest.mark.parametrize("name", TEST_FILES)
+def test_every_test_states_a_fact(name: str) -> None:
+    """Each test has a docstring."""
+    tests = [each for each in functions_of(TEST_FILES[name]) if each.name.startswith("test_")]
+    assert tests
+    assert [each.name for each in tests if not ast.get_docstring(each)] == []
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short(name: str) -> None:
+    """No body has more than 40 lines, docstring and signature not counted."""
+    long = {}
+    for function in functions_of(MODULES[name]):
+        body = function.body[1:] if ast.get_docstring(function) else function.body
+        if body:
+            long[function.name] = (function.end_lineno or 0) - body[0].lineno + 1
+    assert {each: lines for each, lines in long.items() if lines > LONGEST} == {}
+
+
+def test_what_coverage_leaves_out_is_counted() -> None:
+    """Few lines are exempt from coverage by hand."""
+    pragmas = sum(path.read_text().count("pragma: no cover") for path in PACKAGE.rglob("*.py"))
+    assert pragmas <= PRAGMAS
+
+
+def test_the_package_prints_nothing() -> None:
+    """Output is the caller's business."""
+    calls = (
+        node
+        for path in MODULES.values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    )
+    assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}
