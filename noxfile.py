@@ -112,7 +112,7 @@ def package(session: nox.Session) -> None:
         session.run("twine", "check", "--strict", str(wheel), str(sdist))
         problems = wheel_problems(wheel)
         if problems:
-            session.error(f"{wheel.name}: {'; '.join(problems)}")
+            session.error(f"{wheel.name} should {'; should '.join(problems)}")
         # A second environment, since the tools above bring packages that a user may not have.
         alone = Path(folder, "alone")
         session.run("python", "-m", "venv", str(alone))
@@ -122,21 +122,19 @@ def package(session: nox.Session) -> None:
 
 
 def wheel_problems(wheel: Path) -> list[str]:
-    """Compare what a wheel holds, needs and says with what it should."""
+    """List what a wheel should hold or need, and does not."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
         metadata = importlib.metadata.PathDistribution(zipfile.Path(archive, f"{info}/"))
         requirements = metadata.requires or []
     code = {name for name in names if not name.startswith(info)}
-    files = (path for path in Path("cwagent_iam").rglob("*") if path.is_file())
-    sources = {path.as_posix() for path in files if path.suffix != ".pyc"}
+    sources = {path.as_posix() for path in Path("cwagent_iam").rglob("*.py")}
     needs = {re.split(r"[^\w-]", line)[0]: "extra ==" in line for line in requirements}
     rules = {
-        "holds the files of cwagent_iam/ and no others": code == sources,
-        "holds py.typed": "cwagent_iam/py.typed" in code,
-        "holds the licence": f"{info}/licenses/LICENSE" in names,
-        "needs attrs, boto3, tenacity and, as an extra, moto": needs
+        "hold py.typed and the modules, no more": code == sources | {"cwagent_iam/py.typed"},
+        "hold the licence": f"{info}/licenses/LICENSE" in names,
+        "need attrs, boto3, tenacity and, as an extra, moto": needs
         == {"attrs": False, "boto3": False, "moto": True, "tenacity": False},
     }
-    return [f"it is not so that it {rule}" for rule, kept in rules.items() if not kept]
+    return [rule for rule, kept in rules.items() if not kept]

@@ -33,9 +33,9 @@ try:
     from moto.iam.responses import IamResponse
     from moto.sts import models as sts_models
     from moto.utilities.utils import PARTITION_NAMES, REGION_PREFIX_TO_PARTITION, get_partition
-except ImportError as error:
+except ImportError as _error:
     _HINT = "cwagent_iam.testing needs moto 5.2 or later: pip install cwagent-iam[testing]"
-    raise ImportError(_HINT, name=error.name) from error
+    raise ImportError(_HINT, name=_error.name) from _error
 
 import boto3
 import botocore.session
