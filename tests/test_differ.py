@@ -417,12 +417,18 @@ def test_a_changeset_starts_from_what_was_observed() -> None:
 def test_changes_that_mend_say_from_what_to_what() -> None:
     """The line of an update shows the old value and the new one."""
     changes = diff(
-        plan_agent_role("R", description="new", tags={"Team": "x"}, instance_profile=False),
+        plan_agent_role(
+            "R",
+            description="new",
+            max_session_duration=7200,
+            tags={"Team": "x"},
+            instance_profile=False,
+        ),
         State.of([having(ROLE, description="old", trust=LAMBDA_TRUST)]),
     )
     assert str(changes).splitlines() == [
         f"~ UpdateAssumeRolePolicy R: trust: {LAMBDA_TRUST} -> {EC2_TRUST}",
-        "~ UpdateRole R: description: 'old' -> 'new'",
+        "~ UpdateRole R: description: 'old' -> 'new'; max session duration: 3600 s -> 7200 s",
         "~ TagRole R: tags: none -> Team=x",
         "0 to add, 3 to change, 0 to remove.",
     ]
