@@ -111,7 +111,7 @@ class Document:
 
     @property
     def size(self) -> int:
-        """The characters that IAM's quotas count: all but white space."""
+        """All characters but white space, as IAM counts them for its quotas."""
         return sum(not character.isspace() for character in self.text)
 
     def allows(self, needed: Document) -> bool:

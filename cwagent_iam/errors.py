@@ -41,6 +41,10 @@ class ChangeLike(Protocol):
     def target(self) -> str:
         """The kind and name of what it is done to, as in ``role CloudWatchAgentServerRole``."""
 
+    @property
+    def permissions(self) -> frozenset[str]:
+        """The IAM actions that the caller must be allowed."""
+
 
 @attrs.frozen
 class Problem:
@@ -207,6 +211,14 @@ class ApplyError(RequestError):
 
     remaining: tuple[ChangeLike, ...]
     overtaken: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What the caller can do about it, in one sentence."""
+        if self.code == "AccessDenied":
+            actions = " and ".join(sorted(self.remaining[0].permissions))
+            return f"Allow the caller {actions}, then call again."
+        return super().advice
 
     def __str__(self) -> str:
         """What failed and why, what is done and what is not, and what to do."""

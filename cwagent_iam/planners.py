@@ -44,8 +44,9 @@ def plan_agent_role(
 
     Args:
         role_name: 1 to 64 characters; ASCII letters, digits and ``_+=,.@-``.
-        policies: The managed policies to attach, at most 10; `SERVER_POLICY` lets the agent run,
-            `ADMIN_POLICY` also lets it write configurations to Parameter Store.
+        policies: The managed policies to attach, at most 10. `SERVER_POLICY` lets the agent run;
+            `ADMIN_POLICY` lets it store configurations in Parameter Store too, but not read the
+            ids of disk volumes.
         instance_profile: `True` for one named like the role, as the console makes it; a string
             (1 to 128 characters) to name it; `False` for none.
         path: The path of role and profile, 1 to 512 characters, from ``/`` to ``/``.
@@ -56,8 +57,8 @@ def plan_agent_role(
             to 256 characters.
 
     Returns:
-        The desired state: one `Role`, and one `InstanceProfile` unless *instance_profile* is
-        `False`.
+        The desired state. It has one `Role`, and one `InstanceProfile` unless *instance_profile*
+        is `False`.
 
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
@@ -110,7 +111,7 @@ def plan_agent_user(
         tags: At most 49 tags beside our own; keys 1 to 128 and values 0 to 256 characters.
 
     Returns:
-        The desired state: one `User`.
+        The desired state, which is one `User`.
 
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
