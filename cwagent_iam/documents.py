@@ -16,13 +16,14 @@ document is dead. Source: the IAM JSON policy elements reference in the IAM user
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import attrs
+
+from cwagent_iam.display import shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
@@ -49,34 +50,30 @@ class Statement:
 
     def allows(self, needed: Statement) -> bool:
         """Tell whether whatever *needed* allows is allowed by this statement alone."""
+        unmet = {element for element, _ in needed.rest - self.rest}
         return (
             self.effect == needed.effect == "Allow"
             and needed.principals <= self.principals
-            and all(self._matches(action) for action in needed.actions)
+            and all(_any_covers(self.actions, action) for action in needed.actions)
             and self.rest <= needed.rest
+            and unmet <= {"Condition"}
         )
 
     def denies(self, needed: Statement) -> bool:
         """Tell whether this statement takes away from *needed* whatever the circumstances.
 
-        A condition may or may not be met, so a statement with one is not counted; what is denied
-        to all but some (``NotPrincipal``, ``NotAction``) is taken to be denied.
+        A condition may or may not be met, so a statement with one is not counted. Where it is not
+        plain who or what is meant (``NotPrincipal``, ``NotAction``, wildcards on both sides), all
+        is taken to be denied.
         """
         elements = dict(self.rest)
-        principals = {principal for _, principal in self.principals}
+        everybody = "NotPrincipal" in elements or ("AWS", "*") in self.principals
         return (
             self.effect == "Deny"
             and "Condition" not in elements
-            and (
-                "NotPrincipal" in elements
-                or "*" in principals
-                or bool(self.principals & needed.principals)
-            )
-            and ("NotAction" in elements or any(self._matches(action) for action in needed.actions))
+            and (everybody or not self.principals.isdisjoint(needed.principals))
+            and ("NotAction" in elements or _overlap(self.actions, needed.actions))
         )
-
-    def _matches(self, action: str) -> bool:
-        return any(fnmatch.fnmatchcase(action, pattern) for pattern in self.actions)
 
 
 @attrs.frozen
@@ -106,8 +103,9 @@ class Document:
             text = json.dumps({**ordered, **content}, separators=(",", ":"))
             version = str(content.get("Version", "2008-10-17"))
             return cls(text, version, frozenset(map(_statement, _listed(content["Statement"]))))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return cls(str(source), "", str(source))
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            text = source if isinstance(source, str) else shown(source)
+            return cls(text, "", text)
 
     @property
     def size(self) -> int:
@@ -136,7 +134,7 @@ class Document:
 def _decode(source: str) -> Any:
     try:
         return json.loads(urllib.parse.unquote(source) if source.startswith("%") else source)
-    except ValueError:
+    except (RecursionError, ValueError):
         return source
 
 
@@ -147,7 +145,7 @@ def _listed(value: Any) -> list[Any]:
 def _statement(element: Mapping[str, Any]) -> Statement:
     named = {"Sid", "Effect", "Principal", "Action"}
     return Statement(
-        effect=element["Effect"],
+        effect={"Allow": "Allow", "Deny": "Deny"}[element["Effect"]],
         principals=_principals(element.get("Principal", {})),
         actions=frozenset(action.lower() for action in _listed(element.get("Action", []))),
         rest=frozenset(
@@ -180,6 +178,21 @@ def _principals(value: Any) -> frozenset[tuple[str, str]]:
         (kind, _ROOT_ARN.sub(r"\1", principal))
         for kind, principals in by_type.items()
         for principal in _listed(principals)
+    )
+
+
+def _any_covers(patterns: frozenset[str], action: str) -> bool:
+    """Tell whether a pattern matches all that *action*, which may be a pattern too, matches."""
+    expressions = (re.escape(pattern).replace(r"\*", ".*") for pattern in patterns)
+    return any(re.fullmatch(each.replace(r"\?", "[^*]"), action) for each in expressions)
+
+
+def _overlap(some: frozenset[str], others: frozenset[str]) -> bool:
+    wild = [{action for action in actions if set("*?") & set(action)} for actions in (some, others)]
+    return (
+        all(wild)
+        or any(_any_covers(some, action) for action in others)
+        or any(_any_covers(others, action) for action in some)
     )
 
 

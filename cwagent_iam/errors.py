@@ -18,16 +18,16 @@ after mending the cause goes on where the failing call stopped: there is nothing
 from __future__ import annotations
 
 import functools
-import reprlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from cwagent_iam.display import one_line, shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 100
+_MOST_PROBLEMS = 50
 
 
 class ChangeLike(Protocol):
@@ -63,7 +63,7 @@ class Problem:
     @classmethod
     def of(cls, argument: str, value: object, rule: str) -> Problem:
         """Describe *value*, of any type, given for *argument* against *rule*."""
-        return cls(argument, _SHORT.repr(value), rule)
+        return cls(argument, shown(value), rule)
 
     def __str__(self) -> str:
         """One line: argument, value and rule."""
@@ -86,7 +86,7 @@ class Difference:
 
     def __str__(self) -> str:
         """One line, from what is to what shall be."""
-        return f"{self.field}: {self.observed} -> {self.desired}"
+        return one_line(f"{self.field}: {self.observed} -> {self.desired}")
 
 
 @attrs.frozen
@@ -123,7 +123,9 @@ class CwAgentIamError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by keyword, because exceptions are otherwise rebuilt from positional arguments."""
-        return functools.partial(type(self), **attrs.asdict(self, recurse=False)), ()
+        notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
+        facts = attrs.asdict(self, recurse=False)
+        return functools.partial(type(self), **facts), (), notes
 
     def _already_applied(self) -> list[str]:
         return [f"Already applied: {_names(self.applied)}."] if self.applied else []
@@ -140,8 +142,10 @@ class IntentError(CwAgentIamError, ValueError):
     problems: tuple[Problem, ...]
 
     def __str__(self) -> str:
-        """One line for each problem."""
-        return "\n".join(map(str, self.problems))
+        """One line for each problem, of the first fifty."""
+        lines = [str(problem) for problem in self.problems[:_MOST_PROBLEMS]]
+        more = len(self.problems) - len(lines)
+        return "\n".join([*lines, f"... and {more} more"] if more else lines)
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -190,7 +194,7 @@ class RequestError(CwAgentIamError):
 
     def _failure(self) -> str:
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        cause = f"{self.code}: {self.reason}" if self.code else self.reason
+        cause = ": ".join(filter(None, [self.code, self.reason]))
         where = f"{self.operation} failed for {self.target}"
         return f"{where} after {tries} in {self.seconds:.1f} s: {cause.rstrip('.')}."
 
@@ -242,11 +246,15 @@ class PropagationTimeoutError(CwAgentIamError):
 
     def __str__(self) -> str:
         """What is not visible yet, for how long it was watched, and what to do."""
-        return (
-            f"All changes were applied, but after {self.attempts} looks in {self.seconds:.1f} s "
-            f"IAM does not show them all. Not visible yet: {_names(self.missing)}. "
-            "Nothing is lost: call again to go on waiting, or give it more time."
-        )
+        looks = "1 look" if self.attempts == 1 else f"{self.attempts} looks"
+        sentences = [
+            "All changes were applied, but IAM does not show them all",
+            f"after {looks} in {self.seconds:.1f} s.",
+            f"Not visible yet: {_names(self.missing)}.",
+            *self._already_applied(),
+            "Nothing is lost: call again to go on waiting, or give it more time.",
+        ]
+        return " ".join(sentences)
 
 
 def _names(changes: Iterable[ChangeLike]) -> str:

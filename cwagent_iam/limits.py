@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from cwagent_iam.display import shown
 from cwagent_iam.errors import Problem
 from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.state import MANAGED_TAG
@@ -100,20 +101,22 @@ def policy_problems(argument: str, value: object) -> Iterator[Problem]:
     if len(arn) > ARN_LENGTH:
         rule = f"must have at most {ARN_LENGTH} characters, not {len(arn)}"
         yield Problem.of(argument, value, rule)
-    try:
-        policy = ManagedPolicy.from_arn(arn)
-    except ValueError:
+    policy = _read_policy(arn)
+    if policy is None or value not in (arn, policy):
         rule = "must be the ARN of a managed policy: arn:PARTITION:iam::ACCOUNT:policy/PATH/NAME"
         yield Problem.of(argument, value, rule)
-    else:
-        if policy.path.startswith(_NOT_ATTACHABLE):
-            rule = "must not be a policy of a service-linked role: it attaches to nothing else"
-            yield Problem.of(argument, value, rule)
+        return
+    if len(policy.path) > PATH_LENGTH:
+        rule = f"must have a path of at most {PATH_LENGTH} characters, not {len(policy.path)}"
+        yield Problem.of(argument, value, rule)
+    if policy.path.startswith(_NOT_ATTACHABLE):
+        rule = "must not be a policy of a service-linked role: it attaches to nothing else"
+        yield Problem.of(argument, value, rule)
 
 
 def attachment_problems(argument: str, value: object) -> Iterator[Problem]:
     """Check the managed policies that are to be attached to one role or user."""
-    if isinstance(value, str) or not isinstance(value, Collection):
+    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Collection):
         rule = "must be a tuple, a list or a set of policies, even if it is only one"
         yield Problem.of(argument, value, rule)
         return
@@ -130,6 +133,14 @@ def attachment_problems(argument: str, value: object) -> Iterator[Problem]:
             seen.add(as_policy(policy))
 
 
+def account_problems(argument: str, policies: Collection[ManagedPolicy]) -> Iterator[Problem]:
+    """Check that the customers' policies among *policies* can be found in one account."""
+    homes = {(policy.partition, policy.account) for policy in policies if policy.account != "aws"}
+    if len(homes) > 1:
+        accounts = ", ".join(f"{partition}:{account}" for partition, account in sorted(homes))
+        yield Problem(argument, accounts, "must all be of one account, with the boundary")
+
+
 def tag_problems(argument: str, value: object) -> Iterator[Problem]:
     """Check tags; one of the 50 that IAM allows is the tag that marks what is managed."""
     if not isinstance(value, Mapping):
@@ -141,7 +152,7 @@ def tag_problems(argument: str, value: object) -> Iterator[Problem]:
     folded: set[str] = set()
     for key, text in value.items():
         yield from _tag_key_problems(argument, key, folded)
-        yield from _tag_value_problems(f"{argument}[{key!r}]", text)
+        yield from _tag_value_problems(f"{argument}[{shown(key)}]", text)
 
 
 def size_problems(argument: str, document: Document, most: int) -> Iterator[Problem]:
@@ -154,6 +165,13 @@ def size_problems(argument: str, document: Document, most: int) -> Iterator[Prob
 def as_policy(value: str | ManagedPolicy) -> ManagedPolicy:
     """Read a policy that has no problems."""
     return ManagedPolicy.from_arn(value) if isinstance(value, str) else value
+
+
+def _read_policy(arn: str) -> ManagedPolicy | None:
+    try:
+        return ManagedPolicy.from_arn(arn)
+    except ValueError:
+        return None
 
 
 def _tag_key_problems(argument: str, key: object, folded: set[str]) -> Iterator[Problem]:

@@ -66,20 +66,24 @@ def plan_agent_role(
     profile_name = role_name if instance_profile is True else instance_profile
     _refuse(
         limits.name_problems("role_name", role_name, limits.ROLE_NAME_LENGTH),
+        limits.attachment_problems("policies", policies),
         _profile_problems(instance_profile),
-        _problems_of_both(policies, path, permissions_boundary, tags),
+        _if_named(limits.path_problems, "path", path),
         _if_named(limits.description_problems, "description", description),
+        _if_named(limits.policy_problems, "permissions_boundary", permissions_boundary),
         _if_named(limits.session_duration_problems, "max_session_duration", max_session_duration),
+        _if_named(limits.tag_problems, "tags", tags),
         limits.size_problems("trust", EC2_TRUST, limits.TRUST_SIZE),
     )
+    attached, boundary = _policies(policies, permissions_boundary)
     role = Role(
         name=role_name,
         path=path,
         trust=EC2_TRUST,
         description=description,
         max_session_duration=max_session_duration,
-        permissions_boundary=_boundary(permissions_boundary),
-        policies=frozenset(map(limits.as_policy, policies)),
+        permissions_boundary=boundary,
+        policies=attached,
         tags=_tags(tags),
     )
     if not profile_name:
@@ -118,13 +122,17 @@ def plan_agent_user(
     """
     _refuse(
         limits.name_problems("user_name", user_name, limits.USER_NAME_LENGTH),
-        _problems_of_both(policies, path, permissions_boundary, tags),
+        limits.attachment_problems("policies", policies),
+        _if_named(limits.path_problems, "path", path),
+        _if_named(limits.policy_problems, "permissions_boundary", permissions_boundary),
+        _if_named(limits.tag_problems, "tags", tags),
     )
+    attached, boundary = _policies(policies, permissions_boundary)
     user = User(
         name=user_name,
         path=path,
-        permissions_boundary=_boundary(permissions_boundary),
-        policies=frozenset(map(limits.as_policy, policies)),
+        permissions_boundary=boundary,
+        policies=attached,
         tags=_tags(tags),
     )
     return State.of([user])
@@ -134,19 +142,6 @@ def _refuse(*checks: Iterable[Problem]) -> None:
     problems = tuple(itertools.chain.from_iterable(checks))
     if problems:
         raise IntentError(problems=problems)
-
-
-def _problems_of_both(
-    policies: object,
-    path: object,
-    permissions_boundary: object,
-    tags: object,
-) -> Iterator[Problem]:
-    """Check what roles and users have in common."""
-    yield from limits.attachment_problems("policies", policies)
-    yield from _if_named(limits.path_problems, "path", path)
-    yield from _if_named(limits.policy_problems, "permissions_boundary", permissions_boundary)
-    yield from _if_named(limits.tag_problems, "tags", tags)
 
 
 def _profile_problems(instance_profile: object) -> Iterator[Problem]:
@@ -163,8 +158,14 @@ def _if_named(
     return () if value is None else check(argument, value)
 
 
-def _boundary(policy: PolicyLike | None) -> ManagedPolicy | None:
-    return None if policy is None else limits.as_policy(policy)
+def _policies(
+    policies: Collection[PolicyLike], permissions_boundary: PolicyLike | None
+) -> tuple[frozenset[ManagedPolicy], ManagedPolicy | None]:
+    """Read the policies to attach and the boundary, which must be within reach of one account."""
+    attached = frozenset(map(limits.as_policy, policies))
+    boundary = None if permissions_boundary is None else limits.as_policy(permissions_boundary)
+    _refuse(limits.account_problems("policies", attached | ({boundary} if boundary else set())))
+    return attached, boundary
 
 
 def _tags(tags: Mapping[str, str] | None) -> Tags:

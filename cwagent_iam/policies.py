@@ -11,7 +11,7 @@ import re
 import attrs
 
 _POLICY_ARN = re.compile(
-    r"arn:(?P<partition>aws(?:-[a-z0-9]+)*):iam::(?P<account>aws|\d{12}):policy"
+    r"arn:(?P<partition>aws(?:-[a-z0-9]+)*):iam::(?P<account>aws|[0-9]{12}):policy"
     r"(?P<path>(?:/[A-Za-z0-9.,+@=_-]+)*/)(?P<name>[A-Za-z0-9_+=,.@-]{1,128})",
 )
 

@@ -52,14 +52,19 @@ def _ec2_names(partition: str) -> tuple[str, ...]:
 def _with_services(document: Document, names: Mapping[str, str]) -> Document:
     if isinstance(document.statements, str):
         return document
-    return Document.parse(json.loads(document.text, object_hook=lambda pair: _rename(pair, names)))
+    content = json.loads(document.text)
+    statements = content["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for element in statement.keys() & {"Principal", "NotPrincipal"}:
+            statement[element] = _renamed(statement[element], names)
+    return Document.parse(content)
 
 
-def _rename(element: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    match element:
+def _renamed(principals: Any, names: Mapping[str, str]) -> Any:
+    match principals:
         case {"Service": str(service)}:
-            return element | {"Service": names.get(service, service)}
+            return principals | {"Service": names.get(service, service)}
         case {"Service": list(services)}:
-            return element | {"Service": [names.get(service, service) for service in services]}
+            return principals | {"Service": [names.get(service, service) for service in services]}
         case _:
-            return element
+            return principals

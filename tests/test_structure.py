@@ -14,8 +14,8 @@ PACKAGE = Path(cwagent_iam.__file__).parent
 TESTS = Path(__file__).parent
 # Each room may import the rooms before it, and no others.
 ROOMS = [
-    "errors",
     "display",
+    "errors",
     "documents",
     "policies",
     "trust",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
+from cwagent_iam.display import one_line
+
 if TYPE_CHECKING:
     from cwagent_iam.errors import Difference
     from cwagent_iam.policies import ManagedPolicy
@@ -62,7 +64,7 @@ class BaseChange(abc.ABC):
     def __str__(self) -> str:
         """One line, as in ``+ AttachRolePolicy NAME: POLICY``."""
         line = f"{self.symbol} {self.operation} {self.name}"
-        return f"{line}: {self.detail}" if self.detail else line
+        return one_line(f"{line}: {self.detail}" if self.detail else line)
 
     def _evolve(self, state: State, **fields: Any) -> State:
         """Set *fields* on what this change is done to; a state that lacks it stays as it is."""
