@@ -107,11 +107,18 @@ def client_for(session: AWSSession | None, iam: IAMClient | None) -> IAMClient:
     return built
 
 
-def code_of(error: Exception) -> str | None:
-    """Return AWS's short code, such as ``NoSuchEntity``, or `None` where AWS gave no answer."""
-    return error.response["Error"]["Code"] if isinstance(error, ClientError) else None
+def code_of(error: BaseException) -> str | None:
+    """Return AWS's short code, such as ``NoSuchEntity``, or `None` where AWS gave none."""
+    return _details(error).get("Code") or None
 
 
-def reason_of(error: Exception) -> str:
-    """Return AWS's words, or those of the transport."""
-    return error.response["Error"]["Message"] if isinstance(error, ClientError) else str(error)
+def reason_of(error: BaseException) -> str:
+    """Return AWS's words, which may be none, or those of botocore where AWS gave no answer."""
+    return _details(error).get("Message") or ("" if code_of(error) else str(error))
+
+
+def _details(error: BaseException) -> Mapping[str, str]:
+    """Return what AWS said; what stands between us and AWS may answer without any of it."""
+    response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
+    details: Mapping[str, str] = response.get("Error", {})
+    return details

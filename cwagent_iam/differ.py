@@ -208,12 +208,15 @@ def _membership_gaps(desired: InstanceProfile, seen: InstanceProfile) -> Iterato
 
 
 def _tag_gaps(desired: Entity, seen: Entity) -> Iterator[_Gap]:
-    """Compare values by key; IAM keeps the first letter case of a key, whichever is sent later."""
-    values = {key.lower(): value for key, value in seen.tags}
-    missing = tuple((key, value) for key, value in desired.tags if values.get(key.lower()) != value)
-    if missing:
-        held = tuple((key, values[key.lower()]) for key, _ in missing if key.lower() in values)
-        difference = Difference("tags", tags_text(missing), tags_text(held) or "none")
+    """Compare values by key; where a key is held in another letter case only, that is the one."""
+    held = {key.lower(): (key, value) for key, value in seen.tags}
+    held |= {key: (key, value) for key, value in seen.tags}
+    named = ((tag, held.get(tag[0], held.get(tag[0].lower()))) for tag in desired.tags)
+    changed = [(tag, old) for tag, old in named if old is None or old[1] != tag[1]]
+    if changed:
+        missing = tuple((old[0] if old else tag[0], tag[1]) for tag, old in changed)
+        replaced = tuple(old for _, old in changed if old)
+        difference = Difference("tags", tags_text(missing), tags_text(replaced) or "none")
         change = _TAG[type(seen)](name=seen.name, tags=missing, differences=(difference,))
         yield _Gap(difference, change)
 

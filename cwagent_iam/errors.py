@@ -236,21 +236,25 @@ class PropagationTimeoutError(CwAgentIamError):
 
     Attributes:
         missing: The changes whose effect could not be seen.
+        unformed: The kinds and names of what was shown without an ARN.
         attempts: How many times everything was read.
         seconds: How long that took, in seconds.
     """
 
     missing: tuple[ChangeLike, ...]
+    unformed: tuple[str, ...] = ()
     attempts: int
     seconds: float
 
     def __str__(self) -> str:
         """What is not visible yet, for how long it was watched, and what to do."""
         looks = "1 look" if self.attempts == 1 else f"{self.attempts} looks"
+        unseen = [_names(self.missing)] if self.missing else []
+        unseen += [f"the ARN of {target}" for target in self.unformed]
         sentences = [
             "All changes were applied, but IAM does not show them all",
             f"after {looks} in {self.seconds:.1f} s.",
-            f"Not visible yet: {_names(self.missing)}.",
+            f"Not visible yet: {', '.join(unseen)}.",
             *self._already_applied(),
             "Nothing is lost: call again to go on waiting, or give it more time.",
         ]

@@ -252,7 +252,8 @@ def _carry_out(look: Callable[[], ChangeSet], client: IAMClient, run: Run) -> Re
     """Look, apply, and look until nothing is left to do; errors tell what this run applied."""
     try:
         changes = _apply_what_is_seen(look, client, run)
-        observed = _verify(look, run) if changes else changes.observed
+        right = not changes and not changes.observed.unformed
+        observed = changes.observed if right else _verify(look, run)
     except CwAgentIamError as error:
         error.applied = tuple(run.applied)
         raise
@@ -274,14 +275,20 @@ def _apply_what_is_seen(look: Callable[[], ChangeSet], client: IAMClient, run: R
 
 
 def _verify(look: Callable[[], ChangeSet], run: Run) -> State:
-    """Look until nothing is left to do; return what is there then."""
+    """Look until nothing is left to do and all have ARNs; return what is there then."""
+
+    def unfinished(changes: ChangeSet) -> bool:
+        return bool(changes or changes.observed.unformed)
+
     began = run.seconds
-    retrying = run.retrying(tenacity.retry_if_result(bool))
+    retrying = run.retrying(tenacity.retry_if_result(unfinished))
     try:
         return retrying(look).observed
     except tenacity.RetryError as error:
+        changes: ChangeSet = error.last_attempt.result()
         raise PropagationTimeoutError(
-            missing=error.last_attempt.result().changes,
+            missing=changes.changes,
+            unformed=changes.observed.unformed,
             attempts=error.last_attempt.attempt_number,
             seconds=run.seconds - began,
         ) from None

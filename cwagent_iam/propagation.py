@@ -105,7 +105,7 @@ class Run:
 
     def _wait(self, state: tenacity.RetryCallState) -> float:
         """Wait densely, then flat: delays are short, and long pauses waste most of them."""
-        step = float(min(0.25 * 2 ** (state.attempt_number - 1), 2.0))
+        step = min(0.25 * 2.0 ** min(state.attempt_number - 1, 3), 2.0)
         return step * (0.5 + self.propagation.random())
 
     def _log_wait(self, state: tenacity.RetryCallState) -> None:

@@ -136,6 +136,12 @@ class State:
         found = (each for each in self.entities if isinstance(each, kind) and _key(each) == wanted)
         return next(found, None)
 
+    @property
+    def unformed(self) -> tuple[str, ...]:
+        """What has no ARN yet; for a short while IAM may show a bare id in its place."""
+        arns = ((entity.target, entity.arn or "") for entity in self.entities)
+        return tuple(target for target, arn in arns if not arn.startswith("arn:"))
+
     def with_entity(self, entity: Entity) -> State:
         """Return this state with *entity* in place of what has its kind and name."""
         return self.of((*self.without(type(entity), entity.name).entities, entity))

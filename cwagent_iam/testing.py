@@ -28,6 +28,7 @@ from urllib.parse import urlsplit
 try:
     from moto.core.models import MockAWS, botocore_stubber
     from moto.core.responses import ActionResult, BaseResponse, EmptyResult
+    from moto.core.serialize import never_return
     from moto.iam import models as iam_models
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.responses import IamResponse
@@ -235,6 +236,9 @@ def _missing_operations() -> Iterator[None]:
             stack.enter_context(patch.object(BaseResponse, name, operation, create=True))
         # moto drops the boundary that a user is created with.
         stack.enter_context(patch.object(IamResponse, "create_user", _create_user))
+        shown = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
+        hidden = {"ListUsersResponse.Users.User.PermissionsBoundary": never_return}
+        stack.enter_context(patch.dict(shown, hidden))
         yield
 
 

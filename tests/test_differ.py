@@ -163,6 +163,15 @@ ROLE_CASES: list[tuple[str, State, list[Entity], list[Change]]] = [
         [],
     ),
     (
+        "a tag key in two letter cases: nothing, because the exact one is right",
+        plan_agent_role("R", tags={"Team": "x"}),
+        [
+            having(ROLE, tags=(*OURS, ("Team", "x"))),
+            having(PROFILE, tags=(*OURS, ("Team", "x"), ("team", "y"))),
+        ],
+        [],
+    ),
+    (
         "no profile asked for: nothing, because it is not looked at",
         plan_agent_role("R", instance_profile=False),
         [ROLE],

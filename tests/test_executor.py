@@ -1,0 +1,317 @@
+"""Writes: one request for each change, and what is said when one of them fails."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+from botocore.parsers import ResponseParserError
+
+from cwagent_iam import (
+    SERVER_POLICY,
+    ApplyError,
+    Change,
+    ChangeSet,
+    ManagedPolicy,
+    apply,
+    ensure,
+    ensure_agent_role,
+    observe,
+    plan_agent_role,
+    plan_agent_user,
+    preview,
+)
+from cwagent_iam import changes as the
+from cwagent_iam.trust import EC2_TRUST
+
+if TYPE_CHECKING:
+    import boto3
+
+    from cwagent_iam import State
+    from tests.conftest import Requests, VirtualTime
+
+ROLE = "CloudWatchAgentServerRole"
+SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
+LIMIT = "arn:aws:iam::123456789012:policy/limits/Boundary"
+BOUNDARY = ManagedPolicy.from_arn(LIMIT)
+TRUST = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+    '"Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
+)
+TAGS = (("Cost", ""), ("Team", "o"))
+TAG_LIST = [{"Key": "Cost", "Value": ""}, {"Key": "Team", "Value": "o"}]
+
+
+class Row(NamedTuple):
+    """A change, and all that its one request says."""
+
+    change: Change
+    members: dict[str, Any]
+    more: frozenset[str] = frozenset()  # permissions beside that of the operation
+
+
+ROWS = (
+    Row(
+        the.CreateRole(
+            name="new",
+            path="/a/",
+            trust=EC2_TRUST,
+            description="agent",
+            max_session_duration=7200,
+            permissions_boundary=BOUNDARY,
+            tags=TAGS,
+        ),
+        {
+            "RoleName": "new",
+            "Path": "/a/",
+            "AssumeRolePolicyDocument": TRUST,
+            "Description": "agent",
+            "MaxSessionDuration": 7200,
+            "PermissionsBoundary": LIMIT,
+            "Tags": TAG_LIST,
+        },
+        frozenset({"iam:TagRole"}),
+    ),
+    Row(
+        the.UpdateRole(name="r", description="", max_session_duration=7200),
+        {"RoleName": "r", "Description": "", "MaxSessionDuration": 7200},
+    ),
+    Row(
+        the.UpdateAssumeRolePolicy(name="r", trust=EC2_TRUST),
+        {"RoleName": "r", "PolicyDocument": TRUST},
+    ),
+    Row(
+        the.PutRolePermissionsBoundary(name="r", policy=BOUNDARY),
+        {"RoleName": "r", "PermissionsBoundary": LIMIT},
+    ),
+    Row(the.TagRole(name="r", tags=TAGS), {"RoleName": "r", "Tags": TAG_LIST}),
+    Row(
+        the.AttachRolePolicy(name="r", policy=SERVER_POLICY),
+        {"RoleName": "r", "PolicyArn": SERVER},
+    ),
+    Row(
+        the.DetachRolePolicy(name="r", policy=SERVER_POLICY),
+        {"RoleName": "r", "PolicyArn": SERVER},
+    ),
+    Row(the.DeleteRole(name="bare"), {"RoleName": "bare"}),
+    Row(
+        the.CreateUser(name="new", path="/a/", permissions_boundary=BOUNDARY, tags=TAGS),
+        {"UserName": "new", "Path": "/a/", "PermissionsBoundary": LIMIT, "Tags": TAG_LIST},
+        frozenset({"iam:TagUser"}),
+    ),
+    Row(
+        the.PutUserPermissionsBoundary(name="u", policy=BOUNDARY),
+        {"UserName": "u", "PermissionsBoundary": LIMIT},
+    ),
+    Row(the.TagUser(name="u", tags=TAGS), {"UserName": "u", "Tags": TAG_LIST}),
+    Row(
+        the.AttachUserPolicy(name="u", policy=SERVER_POLICY),
+        {"UserName": "u", "PolicyArn": SERVER},
+    ),
+    Row(
+        the.DetachUserPolicy(name="u", policy=SERVER_POLICY),
+        {"UserName": "u", "PolicyArn": SERVER},
+    ),
+    Row(the.DeleteUser(name="bare"), {"UserName": "bare"}),
+    Row(
+        the.CreateInstanceProfile(name="new", path="/a/", tags=TAGS),
+        {"InstanceProfileName": "new", "Path": "/a/", "Tags": TAG_LIST},
+        frozenset({"iam:TagInstanceProfile"}),
+    ),
+    Row(
+        the.TagInstanceProfile(name="p", tags=TAGS), {"InstanceProfileName": "p", "Tags": TAG_LIST}
+    ),
+    Row(
+        the.AddRoleToInstanceProfile(name="empty", role_name="bare"),
+        {"InstanceProfileName": "empty", "RoleName": "bare"},
+        frozenset({"iam:PassRole"}),
+    ),
+    Row(
+        the.RemoveRoleFromInstanceProfile(name="p", role_name="r"),
+        {"InstanceProfileName": "p", "RoleName": "r"},
+    ),
+    Row(the.DeleteInstanceProfile(name="empty"), {"InstanceProfileName": "empty"}),
+)
+LEAST: dict[str, tuple[Change, dict[str, str]]] = {
+    "role": (
+        the.CreateRole(name="new", trust=EC2_TRUST, description=""),
+        {"RoleName": "new", "AssumeRolePolicyDocument": TRUST},
+    ),
+    "user": (the.CreateUser(name="new"), {"UserName": "new"}),
+    "profile": (the.CreateInstanceProfile(name="new"), {"InstanceProfileName": "new"}),
+}
+
+
+def prepare(iam: Any) -> None:
+    """Make what the rows work on."""
+    for name in ("r", "bare"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
+    for name in ("u", "bare"):
+        iam.create_user(UserName=name)
+    for name in ("p", "empty"):
+        iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
+    iam.attach_role_policy(RoleName="r", PolicyArn=SERVER)
+    iam.attach_user_policy(UserName="u", PolicyArn=SERVER)
+
+
+def requests_of(client: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return the list to which every request of *client* will be added."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+
+    def note(params: dict[str, Any], model: Any, **_event: object) -> None:
+        sent.append((model.name, params))
+
+    client.meta.events.register("provide-client-params.iam", note)
+    return sent
+
+
+class TestRequests:
+    """What a change sends."""
+
+    @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.change.operation)
+    def test_one_each(self, session: boto3.Session, iam: Any, row: Row) -> None:
+        """Each change is one request of its name, with its members, and knows its permissions."""
+        prepare(iam)
+        client = session.client("iam")
+        sent = requests_of(client)
+        result = apply(ChangeSet((row.change,)), iam=client)
+        assert sent == [(row.change.operation, row.members)]
+        assert result.changes == (row.change,)
+        assert row.change.permissions == {f"iam:{row.change.operation}"} | row.more
+
+    def test_all_are_tested(self) -> None:
+        """These rows are all the changes that there are."""
+        assert [type(row.change) for row in ROWS] == list(get_args(Change))
+
+    @pytest.mark.parametrize("row", LEAST.values(), ids=list(LEAST))
+    def test_only_what_is_named(
+        self, session: boto3.Session, row: tuple[Change, dict[str, str]]
+    ) -> None:
+        """A create call leaves out what intent leaves out, so that IAM's defaults hold."""
+        change, members = row
+        client = session.client("iam")
+        sent = requests_of(client)
+        apply(ChangeSet((change,)), iam=client)
+        assert sent == [(change.operation, members)]
+
+    def test_documents(self, session: boto3.Session) -> None:
+        """A document is sent as compact JSON with its version first, as IAM wants it."""
+        client = session.client("iam")
+        sent = requests_of(client)
+        apply(preview(plan_agent_role(), iam=client), iam=client)
+        text = next(params for name, params in sent if name == "CreateRole")
+        assert text["AssumeRolePolicyDocument"] == TRUST
+        assert json.dumps(json.loads(TRUST), separators=(",", ":")) == TRUST
+
+
+class TestResult:
+    """What comes of it."""
+
+    @pytest.mark.parametrize(
+        "desired", [plan_agent_role(), plan_agent_user()], ids=["role", "user"]
+    )
+    def test_state(self, session: boto3.Session, desired: State) -> None:
+        """The state that is returned has what IAM has, and the ARNs of what was made."""
+        result = apply(preview(desired, session=session), session=session)
+        seen = observe(desired, session=session)
+        assert result.changed
+        assert result.arns == {(each.kind, each.name): each.arn for each in seen.entities}
+        assert not preview(result.state, session=session)
+
+    def test_no_changes(self, session: boto3.Session, requests: Requests) -> None:
+        """Where there is nothing to do, nothing is sent."""
+        ensure_agent_role(session=session)
+        changes = preview(plan_agent_role(), session=session)
+        requests.sent.clear()
+        result = apply(changes, session=session)
+        assert (result.changed, requests.sent) == (False, [])
+        assert len(result.arns) == 2
+
+
+OPERATIONS = ["CreateRole", "CreateInstanceProfile", "AttachRolePolicy", "AddRoleToInstanceProfile"]
+URL = "https://iam.amazonaws.com/"
+ERRORS: dict[str, tuple[Exception, str | None, str]] = {
+    "refused": (
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "X"),
+        "AccessDenied",
+        "No.",
+    ),
+    "unreachable": (EndpointConnectionError(endpoint_url=URL), None, "Could not connect"),
+    "timeout": (ReadTimeoutError(endpoint_url=URL), None, "Read timeout"),
+    "no credentials": (NoCredentialsError(), None, "Unable to locate credentials"),
+    "no XML": (ResponseParserError("invalid XML received"), None, "invalid XML received"),
+}
+
+
+def fail(client: Any, event: str, error: BaseException) -> None:
+    """Raise *error* at every *event* of *client*."""
+
+    def handler(**_event: object) -> None:
+        raise error
+
+    client.meta.events.register(event, handler)
+
+
+class TestFailure:
+    """A change that fails in the middle."""
+
+    @pytest.mark.parametrize("row", ERRORS.values(), ids=list(ERRORS))
+    @pytest.mark.parametrize("position", range(4), ids=OPERATIONS)
+    def test_refused(
+        self,
+        session: boto3.Session,
+        virtual_time: VirtualTime,
+        row: tuple[Exception, str | None, str],
+        position: int,
+    ) -> None:
+        """Each kind of failure says what was done, what was not, and why; one can go on."""
+        error, code, words = row
+        client = session.client("iam")
+        fail(client, f"before-call.iam.{OPERATIONS[position]}", error)
+        planned = preview(plan_agent_role(), session=session)
+        with pytest.raises(ApplyError, match=words) as caught:
+            apply(planned, iam=client, propagation=virtual_time.propagation())
+        found = caught.value
+        assert (found.applied, found.remaining) == (
+            planned.changes[:position],
+            planned.changes[position:],
+        )
+        assert found.operation == OPERATIONS[position]
+        assert found.target == planned.changes[position].target
+        assert (found.code, found.attempts, found.seconds) == (code, 1, 0.0)
+        assert found.__cause__ is error
+        assert virtual_time.slept == []
+        rest = ensure(plan_agent_role(), session=session)
+        assert rest.changes == planned.changes[position:]
+
+    @pytest.mark.parametrize("position", range(4), ids=OPERATIONS)
+    def test_lost_reply(self, session: boto3.Session, position: int) -> None:
+        """Where the change was made and its reply is lost, the next call finds it made."""
+        client = session.client("iam")
+        fail(client, f"after-call.iam.{OPERATIONS[position]}", ReadTimeoutError(endpoint_url=URL))
+        planned = preview(plan_agent_role(), session=session)
+        with pytest.raises(ApplyError) as caught:
+            ensure_agent_role(iam=client)
+        assert caught.value.applied == planned.changes[:position]
+        rest = ensure(plan_agent_role(), session=session)
+        assert rest.changes == planned.changes[position + 1 :]
+        assert not ensure(plan_agent_role(), session=session).changed
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), ValueError("a defect")])
+    def test_not_of_aws(self, session: boto3.Session, error: BaseException) -> None:
+        """What does not come from AWS passes through as it is; the next call does the rest."""
+        client = session.client("iam")
+        fail(client, "before-call.iam.AttachRolePolicy", error)
+        with pytest.raises(type(error)) as caught:
+            ensure_agent_role(iam=client)
+        assert caught.value is error
+        rest = ensure_agent_role(session=session)
+        assert [change.operation for change in rest.changes] == OPERATIONS[2:]

@@ -1,0 +1,248 @@
+"""What is written and not yet visible: the rules, and the waiting."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from cwagent_iam import (
+    ApplyError,
+    Change,
+    ensure_agent_role,
+    ensure_agent_user,
+)
+from cwagent_iam import changes as the
+from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
+from cwagent_iam.propagation import RULES, Outcome, outcome_of
+from cwagent_iam.trust import EC2_TRUST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import boto3
+
+    from tests.conftest import Requests, VirtualTime
+
+ROLE = "CloudWatchAgentServerRole"
+USER = "CloudWatchAgentServerUser"
+NO_ROLE = ("NoSuchEntity", f"The role with name {ROLE} cannot be found.")
+NO_USER = ("NoSuchEntity", f"The user with name {USER} cannot be found.")
+NO_PROFILE = ("NoSuchEntity", f"Instance Profile {ROLE} cannot be found.")
+NOT_INSIDE = ("NoSuchEntity", f"Role {ROLE} in Instance Profile {ROLE} cannot be found.")
+NO_POLICY = ("NoSuchEntity", "Policy ARN does not exist or is not attachable.")
+NOT_ATTACHED = ("NoSuchEntity", "Policy ARN was not found.")
+NO_BOUNDARY = ("NoSuchEntity", "Scope ARN: ARN does not exist or is not attachable.")
+BUSY = ("ConcurrentModification", "")
+IN_USE = ("DeleteConflict", "Cannot delete entity, must detach all policies first.")
+TAKEN = ("EntityAlreadyExists", f"Role with name {ROLE} already exists.")
+FULL = (
+    "LimitExceeded",
+    "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1",
+)
+DENIED = ("AccessDenied", "User: CALLER is not authorized to perform: iam:X on resource: ARN")
+
+MADE_ROLE = the.CreateRole(name=ROLE, trust=EC2_TRUST)
+MADE_PROFILE = the.CreateInstanceProfile(name=ROLE)
+MADE_USER = the.CreateUser(name=USER)
+ATTACH = the.AttachRolePolicy(name=ROLE, policy=SERVER_POLICY)
+ATTACH_USER = the.AttachUserPolicy(name=USER, policy=SERVER_POLICY)
+ADD = the.AddRoleToInstanceProfile(name=ROLE, role_name=ROLE)
+TAG_PROFILE = the.TagInstanceProfile(name=ROLE, tags=())
+DETACH = the.DetachRolePolicy(name=ROLE, policy=SERVER_POLICY)
+TAKE_OUT = the.RemoveRoleFromInstanceProfile(name=ROLE, role_name=ROLE)
+DELETE = the.DeleteRole(name=ROLE)
+DELETE_PROFILE = the.DeleteInstanceProfile(name=ROLE)
+DELETE_USER = the.DeleteUser(name=USER)
+OTHER_ROLE = the.CreateRole(name="other", trust=EC2_TRUST)
+
+
+class Case(NamedTuple):
+    """An answer of AWS to a change of a run, and what it means."""
+
+    outcome: Outcome
+    answer: tuple[str, str]
+    change: Change
+    applied: tuple[Change, ...] = ()
+
+
+# For each rule what it is for, and near misses: the same code where it means something else.
+CASES: dict[str, Case] = {
+    "new role, attach": Case("wait", NO_ROLE, ATTACH, (MADE_ROLE,)),
+    "new role, add": Case("wait", NO_ROLE, ADD, (MADE_ROLE, MADE_PROFILE)),
+    "new role, profile not new": Case("wait", NO_ROLE, ADD, (MADE_ROLE,)),
+    "role not new": Case("final", NO_ROLE, ATTACH),
+    "role not new, profile new": Case("final", NO_ROLE, ADD, (MADE_PROFILE,)),
+    "role not new, another new": Case("final", NO_ROLE, ATTACH, (OTHER_ROLE,)),
+    "role not new, only attached": Case("final", NO_ROLE, ADD, (ATTACH,)),
+    "new role, no such policy": Case("final", NO_POLICY, ATTACH, (MADE_ROLE,)),
+    "new role, no such boundary": Case(
+        "final",
+        NO_BOUNDARY,
+        the.PutRolePermissionsBoundary(name=ROLE, policy=SERVER_POLICY),
+        (MADE_ROLE,),
+    ),
+    "new user": Case("wait", NO_USER, ATTACH_USER, (MADE_USER,)),
+    "user not new": Case("final", NO_USER, ATTACH_USER),
+    "role of the same name new": Case("final", NO_USER, ATTACH_USER, (MADE_ROLE,)),
+    "new user, no such policy": Case("final", NO_POLICY, ATTACH_USER, (MADE_USER,)),
+    "no boundary for a user": Case("final", NO_BOUNDARY, MADE_USER),
+    "new profile": Case("wait", NO_PROFILE, ADD, (MADE_PROFILE,)),
+    "new profile, tag": Case("wait", NO_PROFILE, TAG_PROFILE, (MADE_PROFILE,)),
+    "profile not new": Case("final", NO_PROFILE, ADD, (MADE_ROLE,)),
+    "busy": Case("wait", BUSY, ATTACH),
+    "busy with words": Case("wait", ("ConcurrentModification", "Try later."), MADE_ROLE),
+    "for minutes": Case("final", ("EntityTemporarilyUnmodifiable", "Try later."), DELETE_USER),
+    "freed by detaching": Case("wait", IN_USE, DELETE, (DETACH,)),
+    "freed by taking out": Case("wait", IN_USE, DELETE, (TAKE_OUT,)),
+    "profile freed": Case("wait", IN_USE, DELETE_PROFILE, (TAKE_OUT,)),
+    "nothing freed": Case("final", IN_USE, DELETE),
+    "something else freed": Case("final", IN_USE, DELETE_USER, (DETACH, TAKE_OUT)),
+    "detached already": Case("done", NOT_ATTACHED, DETACH),
+    "detach, role gone": Case("done", NO_ROLE, DETACH),
+    "attach is not detach": Case("final", NOT_ATTACHED, ATTACH, (MADE_ROLE,)),
+    "detach denied": Case("final", DENIED, DETACH),
+    "out already": Case("done", NOT_INSIDE, TAKE_OUT),
+    "take out denied": Case("final", DENIED, TAKE_OUT),
+    "gone already": Case("done", NO_ROLE, DELETE),
+    "profile gone already": Case("done", NO_PROFILE, DELETE_PROFILE),
+    "user gone already": Case("done", NO_USER, DELETE_USER),
+    "delete denied": Case("final", DENIED, DELETE),
+    "name taken": Case("look again", TAKEN, MADE_ROLE),
+    "name of a user taken": Case("look again", TAKEN, MADE_USER),
+    "name of a profile taken": Case("look again", TAKEN, MADE_PROFILE),
+    "quota of roles": Case(
+        "final", ("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000"), MADE_ROLE
+    ),
+    "taken, though nothing is created": Case("final", TAKEN, ATTACH),
+    "some role inside": Case("look again", FULL, ADD),
+    "quota of policies": Case(
+        "final", ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"), ATTACH
+    ),
+}
+
+
+def error_of(code: str, words: str, operation: str = "AttachRolePolicy") -> ClientError:
+    """Return what botocore raises when IAM refuses *operation* with these words."""
+    return ClientError({"Error": {"Code": code, "Message": words}}, operation)
+
+
+def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
+    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
+    script = iter(answers)
+
+    def handler(model: Any, **_event: object) -> None:
+        if model.name == operation and (found := next(script, None)):
+            code, words = found
+            reply: Any = {"Error": {"Code": code, "Message": words}}
+            raise client.exceptions.from_code(code)(reply, operation)
+
+    client.meta.events.register("before-call.iam", handler)
+
+
+class TestRules:
+    """What an answer of AWS means."""
+
+    @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+    def test_outcome(self, case: Case) -> None:
+        """What an answer means depends on code, words, change, and what this run has made."""
+        error = error_of(*case.answer, case.change.operation)
+        assert outcome_of(error, case.change, case.applied) == case.outcome
+
+    def test_each_rule_decides(self) -> None:
+        """Each rule decides one of the cases above: none can be taken away."""
+        deciding = set()
+        for case in CASES.values():
+            operation, (code, words) = case.change.operation, case.answer
+            fitting = (
+                rule
+                for rule in RULES
+                if operation.startswith(rule.operation)
+                and (rule.code, rule.fragment in words.lower()) == (code, True)
+                and rule.applies(case.change, case.applied)
+            )
+            deciding.add(next(fitting, None))
+        assert deciding == {*RULES, None}
+
+    @pytest.mark.parametrize(
+        "error", [EndpointConnectionError(endpoint_url="x"), ValueError("x"), KeyboardInterrupt()]
+    )
+    def test_no_answer(self, error: BaseException) -> None:
+        """What is no answer of AWS is never a matter of propagation."""
+        assert outcome_of(error, ATTACH, (MADE_ROLE,)) == "final"
+
+
+# What this library does not wait for, as AWS words it. Waiting turns none of it into success, but
+# for two codes, ServiceFailure and Throttling, which botocore has retried by then.
+FINAL = {
+    "no such policy": NO_POLICY,
+    "quota": ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"),
+    "MalformedPolicyDocument": ("MalformedPolicyDocument", "This policy contains invalid Json"),
+    "EntityTemporarilyUnmodifiable": ("EntityTemporarilyUnmodifiable", "Please try again later."),
+    "DeleteConflict": IN_USE,
+    "EntityAlreadyExists": TAKEN,
+    "UnmodifiableEntity": (
+        "UnmodifiableEntity",
+        "Cannot perform the operation on the protected role",
+    ),
+    "PolicyNotAttachable": ("PolicyNotAttachable", "Cannot attach a Service Role Policy."),
+    "InvalidInput": ("InvalidInput", "ARN X is not valid."),
+    "ValidationError": ("ValidationError", "ARN X is not valid."),
+    "ServiceFailure": ("ServiceFailure", "The request processing has failed."),
+    "Throttling": ("Throttling", "Rate exceeded"),
+    "AccessDenied": DENIED,
+    "InvalidClientTokenId": (
+        "InvalidClientTokenId",
+        "The security token included in the request is invalid.",
+    ),
+    "SignatureDoesNotMatch": (
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match.",
+    ),
+    "ExpiredToken": ("ExpiredToken", "The security token included in the request is expired"),
+    "RequestExpired": ("RequestExpired", "Request has expired."),
+}
+
+
+class TestAtOnce:
+    """What cannot succeed fails at once."""
+
+    @pytest.mark.parametrize("found", FINAL.values(), ids=list(FINAL))
+    def test_final(
+        self,
+        session: boto3.Session,
+        virtual_time: VirtualTime,
+        requests: Requests,
+        found: tuple[str, str],
+    ) -> None:
+        """A final answer about something brand-new is one attempt and no wait, for each code."""
+        client = session.client("iam")
+        answer(client, "AttachRolePolicy", itertools.repeat(found))
+        with pytest.raises(ApplyError) as caught:
+            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        error = caught.value
+        assert (error.code, error.reason, error.attempts, error.seconds) == (*found, 1, 0.0)
+        assert requests.writes.count("AttachRolePolicy") == 1
+        assert virtual_time.slept == []
+
+    def test_misspelt_policy(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A policy that does not exist fails at once, though the role is brand-new."""
+        policy = "arn:aws:iam::aws:policy/CloudWatchAgentSeverPolicy"
+        with pytest.raises(ApplyError, match=r"NoSuchEntity: .* does not exist") as caught:
+            ensure_agent_user(
+                policies=[policy], session=session, propagation=virtual_time.propagation()
+            )
+        assert (caught.value.attempts, virtual_time.slept) == (1, [])
+
+    def test_gone(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A role that another run made, and that has gone since, is not waited for."""
+        ensure_agent_role(session=session)
+        client = session.client("iam")
+        answer(client, "AttachRolePolicy", itertools.repeat(NO_ROLE))
+        with pytest.raises(ApplyError) as caught:
+            ensure_agent_role(
+                policies=[ADMIN_POLICY], iam=client, propagation=virtual_time.propagation()
+            )
+        assert (caught.value.attempts, virtual_time.slept) == (1, [])

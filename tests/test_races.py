@@ -1,0 +1,221 @@
+"""Somebody else at the same time: whoever is faster, all is right in the end or says why not."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from cwagent_iam import (
+    ApplyError,
+    ConflictError,
+    ensure_agent_role,
+    ensure_agent_user,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import boto3
+
+    from tests.conftest import Requests, VirtualTime
+
+ROLE = "CloudWatchAgentServerRole"
+USER = "CloudWatchAgentServerUser"
+SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
+ADMIN = "arn:aws:iam::aws:policy/CloudWatchAgentAdminPolicy"
+TRUST = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+    '"Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
+)
+OURS = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
+TAKEN = ("EntityAlreadyExists", f"Role with name {ROLE} already exists.")
+
+
+def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
+    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
+    script = iter(answers)
+
+    def handler(model: Any, **_event: object) -> None:
+        if model.name == operation and (found := next(script, None)):
+            code, words = found
+            raise client.exceptions.from_code(code)(
+                {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {}}, operation
+            )
+
+    client.meta.events.register("before-call.iam", handler)
+
+
+def rival(client: Any, operation: str, act: Callable[[], object]) -> None:
+    """Let somebody else *act* right before the first *operation* of *client* is carried out."""
+    pending = [act]
+
+    def handler(**_event: object) -> None:
+        if pending:
+            pending.pop()()
+
+    client.meta.events.register(f"before-call.iam.{operation}", handler)
+
+
+def names(changes: Iterable[Any]) -> list[str]:
+    """Return the operations of *changes*."""
+    return [change.operation for change in changes]
+
+
+def make_role(iam: Any, tags: list[dict[str, str]], *policies: str, name: str = ROLE) -> None:
+    """Make a role that EC2 may assume."""
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST, Tags=tags)
+    for policy in policies:
+        iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+
+
+def make_profile(iam: Any, tags: list[dict[str, str]], role: str | None = None) -> None:
+    """Make an instance profile, and put *role* into it."""
+    iam.create_instance_profile(InstanceProfileName=ROLE, Tags=tags)
+    if role is not None:
+        iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName=role)
+
+
+def add_other_role(iam: Any) -> None:
+    """Put another role into the instance profile."""
+    make_role(iam, [], name="other")
+    iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName="other")
+
+
+WON: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "managed role": ("CreateRole", lambda iam: make_role(iam, OURS)),
+    "managed role with policy": ("CreateRole", lambda iam: make_role(iam, OURS, SERVER)),
+    "foreign role as desired": ("CreateRole", lambda iam: make_role(iam, [], SERVER)),
+    "all at once": ("CreateRole", lambda iam: ensure_agent_role(iam=iam)),
+    "managed profile": ("CreateInstanceProfile", lambda iam: make_profile(iam, OURS)),
+    "managed profile with role": (
+        "CreateInstanceProfile",
+        lambda iam: make_profile(iam, OURS, ROLE),
+    ),
+    "foreign profile with role": ("CreateInstanceProfile", lambda iam: make_profile(iam, [], ROLE)),
+    "policy": (
+        "AttachRolePolicy",
+        lambda iam: iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER),
+    ),
+    "membership": (
+        "AddRoleToInstanceProfile",
+        lambda iam: iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE),
+    ),
+}
+LOST: dict[str, tuple[str, Callable[[Any], object], str, list[str]]] = {
+    "foreign role": ("CreateRole", lambda iam: make_role(iam, []), "policies", []),
+    "foreign empty profile": (
+        "CreateInstanceProfile",
+        lambda iam: make_profile(iam, []),
+        "role",
+        ["CreateRole"],
+    ),
+    "other role in the profile": (
+        "AddRoleToInstanceProfile",
+        add_other_role,
+        "role",
+        ["CreateRole", "CreateInstanceProfile", "AttachRolePolicy"],
+    ),
+}
+
+
+class TestRivals:
+    """What somebody else does between our look and our change."""
+
+    @pytest.mark.parametrize("row", WON.values(), ids=list(WON))
+    def test_same(
+        self,
+        session: boto3.Session,
+        iam: Any,
+        virtual_time: VirtualTime,
+        row: tuple[str, Callable[[Any], object]],
+    ) -> None:
+        """Whoever was faster with the same, all is right in the end, and then nothing is left."""
+        operation, act = row
+        client = session.client("iam")
+        rival(client, operation, lambda: act(iam))
+        result = ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        assert len(set(result.changes)) == len(result.changes)
+        assert not ensure_agent_role(iam=client).changed
+
+    @pytest.mark.parametrize("row", LOST.values(), ids=list(LOST))
+    def test_other(
+        self,
+        session: boto3.Session,
+        iam: Any,
+        virtual_time: VirtualTime,
+        row: tuple[str, Callable[[Any], object], str, list[str]],
+    ) -> None:
+        """Whoever was faster with something else wins; the error tells what we had applied."""
+        operation, act, field, applied = row
+        client = session.client("iam")
+        rival(client, operation, lambda: act(iam))
+        with pytest.raises(ConflictError) as caught:
+            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        fields = [each.field for found in caught.value.conflicts for each in found.differences]
+        assert (fields, names(caught.value.applied)) == ([field], applied)
+
+    @pytest.mark.parametrize("tags", [OURS, []], ids=["managed", "foreign"])
+    def test_user(
+        self, session: boto3.Session, iam: Any, virtual_time: VirtualTime, tags: list[Any]
+    ) -> None:
+        """A user that somebody else made meanwhile is used if it is ours, or else a conflict."""
+        client = session.client("iam")
+        rival(client, "CreateUser", lambda: iam.create_user(UserName=USER, Tags=tags))
+        waiting = virtual_time.propagation()
+        if tags:
+            result = ensure_agent_user(iam=client, propagation=waiting)
+            assert names(result.changes) == ["AttachUserPolicy"]
+        else:
+            with pytest.raises(ConflictError, match="policies: not attached"):
+                ensure_agent_user(iam=client, propagation=waiting)
+
+    def test_foreign_user_as_desired(
+        self, session: boto3.Session, iam: Any, virtual_time: VirtualTime
+    ) -> None:
+        """A user that somebody else made as desired is used as it is, without our tag."""
+        client = session.client("iam")
+
+        def act() -> None:
+            iam.create_user(UserName=USER)
+            iam.attach_user_policy(UserName=USER, PolicyArn=SERVER)
+
+        rival(client, "CreateUser", act)
+        user = ensure_agent_user(iam=client, propagation=virtual_time.propagation())
+        assert (user.changes, user.user_arn) == ((), iam.get_user(UserName=USER)["User"]["Arn"])
+
+    @pytest.mark.parametrize(
+        "operation",
+        ["CreateRole", "CreateInstanceProfile", "AttachRolePolicy", "AddRoleToInstanceProfile"],
+    )
+    def test_ourselves(
+        self, session: boto3.Session, monkeypatch: pytest.MonkeyPatch, operation: str
+    ) -> None:
+        """Botocore repeats a request whose reply was lost, and so we are our own rival."""
+        client = session.client("iam")
+        lost: list[str] = []
+
+        def lose(event_name: str, **_event: object) -> None:
+            if event_name.endswith(f".{operation}") and not lost:
+                lost.append(event_name)
+                raise ReadTimeoutError(endpoint_url="https://iam.amazonaws.com/")
+
+        client.meta.events.register_last("before-send", lose)
+        monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+        ensure_agent_role(iam=client)
+        assert lost
+        assert not ensure_agent_role(iam=client).changed
+
+    def test_bounded(
+        self, session: boto3.Session, virtual_time: VirtualTime, requests: Requests
+    ) -> None:
+        """A name that is taken and yet not there is looked for five times, not for ever."""
+        client = session.client("iam")
+        answer(client, "CreateRole", itertools.repeat(TAKEN))
+        with pytest.raises(ApplyError, match="Names are unique whatever their case") as caught:
+            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        assert (caught.value.code, caught.value.overtaken) == ("EntityAlreadyExists", True)
+        assert requests.writes == ["CreateRole"] * 5
+        assert virtual_time.slept == [0.25, 0.5, 1.0, 2.0]
