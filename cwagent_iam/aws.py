@@ -13,8 +13,11 @@ from botocore.parsers import ResponseParserError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
-"""All that a request can raise: a refusal, no answer at all, or one that is no reply of IAM."""
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, KeyError)
+"""All that a request can raise: a refusal, no answer at all, or one that is no reply of IAM.
+
+botocore raises `KeyError` for XML that is well-formed and not IAM's, as a proxy may send.
+"""
 
 Reply: TypeAlias = "Mapping[str, Any]"
 
@@ -101,10 +104,17 @@ def client_for(session: AWSSession | None, iam: IAMClient | None) -> IAMClient:
         retries={"mode": "standard", "total_max_attempts": 4},
         connect_timeout=5,
         read_timeout=15,
-        user_agent_extra=f"cwagent-iam/{importlib.metadata.version('cwagent-iam')}",
+        user_agent_extra=f"cwagent-iam/{_version()}",
     )
     built: IAMClient = (session or boto3).client("iam", config=config)
     return built
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("cwagent-iam")
+    except importlib.metadata.PackageNotFoundError:  # bundles are often stripped of metadata
+        return "unknown"
 
 
 def code_of(error: BaseException) -> str | None:

@@ -31,7 +31,7 @@ from cwagent_iam.changes import (
     UpdateRole,
 )
 from cwagent_iam.changes.base import tags_text
-from cwagent_iam.errors import Conflict, ConflictError, Difference
+from cwagent_iam.errors import Conflict, ConflictError, Difference, IntentError, Problem
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def diff(desired: State, observed: State) -> ChangeSet:
 
     Raises:
         ConflictError: When something that exists stands in the way. It lists everything.
+        IntentError: When *desired* was built by hand and lacks the tag of what is managed.
     """
+    _refuse_untagged(desired)
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     for entity in desired.entities:
@@ -104,6 +106,14 @@ def diff(desired: State, observed: State) -> ChangeSet:
     if conflicts:
         raise ConflictError(conflicts=tuple(conflicts))
     return ChangeSet.ordered(changes, observed)
+
+
+def _refuse_untagged(desired: State) -> None:
+    """Refuse to make what nobody could tell afterwards to be ours."""
+    rule = f"must carry the tag {'='.join(MANAGED_TAG)}, as what planners return does"
+    untagged = [entity.target for entity in desired.entities if not entity.managed]
+    if untagged:
+        raise IntentError(problems=tuple(Problem.of("desired", each, rule) for each in untagged))
 
 
 def _create(entity: Entity) -> CreateRole | CreateUser | CreateInstanceProfile:
@@ -168,9 +178,11 @@ def _trust_gaps(desired: Role, seen: Role) -> Iterator[_Gap]:
 
 
 def _update_role_gaps(desired: Role, seen: Role) -> Iterator[_Gap]:
-    description = seen.description or ""
+    description = _line_ends(seen.description or "")
     seconds = seen.max_session_duration or DEFAULT_SESSION_SECONDS
-    wanted_description = description if desired.description is None else desired.description
+    wanted_description = _line_ends(
+        description if desired.description is None else desired.description
+    )
     wanted_seconds = desired.max_session_duration or seconds
     differences = []
     if wanted_description != description:
@@ -187,6 +199,11 @@ def _update_role_gaps(desired: Role, seen: Role) -> Iterator[_Gap]:
             differences=tuple(differences),
         )
         yield _Gap(difference, change)
+
+
+def _line_ends(text: str) -> str:
+    """Read every line end as XML does, in which IAM's replies come."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _principal_gaps(desired: Principal, seen: Principal) -> Iterator[_Gap]:

@@ -121,6 +121,7 @@ class Document:
             any(statement.allows(each) for statement in own)
             and not any(statement.denies(each) for statement in own)
             for each in needed.statements
+            if each.effect == "Allow"
         )
 
     def __str__(self) -> str:

@@ -172,16 +172,12 @@ class RequestError(CwAgentIamError):
         target: The kind and name of what it was about.
         code: AWS's short error code, such as ``AccessDenied``; `None` where no answer came.
         reason: The words of AWS, or of the transport.
-        attempts: How many times the operation was tried by this library.
-        seconds: How long that took, in seconds.
     """
 
     operation: str
     target: str
     code: str | None
     reason: str
-    attempts: int = 1
-    seconds: float = 0.0
 
     def __str__(self) -> str:
         """What failed and why, what had been applied, and what to do."""
@@ -190,13 +186,11 @@ class RequestError(CwAgentIamError):
     @property
     def advice(self) -> str:
         """What the caller can do about it, in one sentence."""
-        return _ADVICE.get(self.code, "Mend the cause and call again.").format(error=self)
+        return _ADVICE.get(self.code, "See AWS's words above, then call again.").format(error=self)
 
-    def _failure(self) -> str:
-        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+    def _failure(self, after: str = "") -> str:
         cause = ": ".join(filter(None, [self.code, self.reason]))
-        where = f"{self.operation} failed for {self.target}"
-        return f"{where} after {tries} in {self.seconds:.1f} s: {cause.rstrip('.')}."
+        return f"{self.operation} failed for {self.target}{after}: {cause.rstrip('.')}."
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -209,12 +203,17 @@ class ApplyError(RequestError):
     """Raised when a change fails. What was done before it stays done.
 
     Attributes:
-        remaining: The changes that were not made, in order; the one that failed is the first.
+        remaining: The changes that were not made, in order; the one that failed is the first,
+            and may have been made all the same if AWS gave no answer (*code* is `None`).
         overtaken: Whether somebody else was faster, so that a new diff may show it done.
+        attempts: How many times this library tried the change; botocore may repeat each try.
+        seconds: How long that took, in seconds.
     """
 
     remaining: tuple[ChangeLike, ...]
     overtaken: bool = False
+    attempts: int = 1
+    seconds: float = 0.0
 
     @property
     def advice(self) -> str:
@@ -222,12 +221,18 @@ class ApplyError(RequestError):
         if self.code == "AccessDenied":
             actions = " and ".join(sorted(self.remaining[0].permissions))
             return f"Allow the caller {actions}, then call again."
+        if self.code == "LimitExceeded" and self.overtaken:
+            return "Some role is in the profile already: look which one, then call again."
+        if self.code == "NoSuchEntity" and self.attempts > 1:
+            return "It is new and not visible yet: call again, or give it more time."
         return super().advice
 
     def __str__(self) -> str:
         """What failed and why, what is done and what is not, and what to do."""
+        tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        failure = self._failure(f" after {tries} in {self.seconds:.1f} s")
         not_applied = f"Not applied: {_names(self.remaining)}."
-        return " ".join([self._failure(), *self._already_applied(), not_applied, self.advice])
+        return " ".join([failure, *self._already_applied(), not_applied, self.advice])
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -266,14 +271,17 @@ def _names(changes: Iterable[ChangeLike]) -> str:
 
 
 _ADVICE: dict[str | None, str] = {
-    None: "See whether AWS can be reached, and whether credentials are configured; call again.",
+    None: "See whether credentials and region are right and AWS can be reached, then call again.",
     "AccessDenied": "Allow the caller iam:{error.operation}, then call again.",
     "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
     "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
-    "EntityAlreadyExists": "Names are unique whatever their case or path; look for {error.target}.",
+    "EntityAlreadyExists": "Names are unique whatever their case or path: preview anew.",
     "ExpiredToken": "Renew the caller's credentials, then call again.",
     "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
     "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
     "NoSuchEntity": "Something that the request names does not exist: see AWS's words above.",
+    "InternalFailure": "AWS failed: call again later.",
+    "ServiceFailure": "AWS failed: call again later.",
+    "ServiceUnavailable": "AWS failed: call again later.",
     "Throttling": "The account's request rate is used up: call again later.",
 }

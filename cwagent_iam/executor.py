@@ -41,7 +41,7 @@ from cwagent_iam.changes import (
     UserChange,
 )
 from cwagent_iam.errors import ApplyError
-from cwagent_iam.propagation import Run, outcome_of
+from cwagent_iam.propagation import FINAL, Run, rule_for
 from cwagent_iam.trust import localise
 
 if TYPE_CHECKING:
@@ -93,6 +93,7 @@ def apply_in(run: Run, changes: ChangeSet, iam: IAMClient) -> State:
         run.applied.append(change)
         state = change.after(state)
         if arn:
+            run.known.add(change.target)
             created = state.find(change.kind, change.name)
             state = state.with_entity(attrs.evolve(created, arn=arn)) if created else state
         _log.info("applied: %s", change)
@@ -101,18 +102,22 @@ def apply_in(run: Run, changes: ChangeSet, iam: IAMClient) -> State:
 
 def _attempt(run: Run, change: Change, iam: IAMClient, remaining: tuple[Change, ...]) -> str | None:
     """Make one change, waiting for what is new; return the ARN of what it created."""
+    rule = FINAL
 
     def must_wait(error: BaseException) -> bool:
-        return outcome_of(error, change, run.applied) == "wait"
+        nonlocal rule
+        rule = rule_for(error, change, run)
+        return rule.outcome == "wait"
 
     began = run.seconds
-    retrying = run.retrying(tenacity.retry_if_exception(must_wait))
+    retrying = run.retrying(tenacity.retry_if_exception(must_wait), lambda: rule.reason)
     try:
         return retrying(_send, change, iam)
     except AWS_ERRORS as error:
-        outcome = outcome_of(error, change, run.applied)
-        if outcome == "done":
+        if rule.outcome == "done":
             return None
+        if code_of(error) == "EntityAlreadyExists":
+            run.known.add(change.target)
         raise ApplyError(
             operation=change.operation,
             target=change.target,
@@ -122,7 +127,7 @@ def _attempt(run: Run, change: Change, iam: IAMClient, remaining: tuple[Change, 
             seconds=run.seconds - began,
             applied=tuple(run.applied),
             remaining=remaining,
-            overtaken=outcome == "look again",
+            overtaken=rule.outcome == "look again",
         ) from error
 
 

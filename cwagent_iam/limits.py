@@ -21,7 +21,7 @@ from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.state import MANAGED_TAG
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cwagent_iam.documents import Document
 
@@ -133,9 +133,11 @@ def attachment_problems(argument: str, value: object) -> Iterator[Problem]:
             seen.add(as_policy(policy))
 
 
-def account_problems(argument: str, policies: Collection[ManagedPolicy]) -> Iterator[Problem]:
+def account_problems(argument: str, policies: Iterable[object]) -> Iterator[Problem]:
     """Check that the customers' policies among *policies* can be found in one account."""
-    homes = {(policy.partition, policy.account) for policy in policies if policy.account != "aws"}
+    arns = (each.arn("aws") if isinstance(each, ManagedPolicy) else each for each in policies)
+    known = (_read_policy(arn) for arn in arns if isinstance(arn, str))
+    homes = {(each.partition, each.account) for each in known if each and each.account != "aws"}
     if len(homes) > 1:
         accounts = ", ".join(f"{partition}:{account}" for partition, account in sorted(homes))
         yield Problem(argument, accounts, "must all be of one account, with the boundary")

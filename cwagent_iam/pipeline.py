@@ -28,6 +28,7 @@ from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import SERVER_POLICY
 from cwagent_iam.propagation import Run
 from cwagent_iam.remover import removal
+from cwagent_iam.state import InstanceProfile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from cwagent_iam.planners import PolicyLike
     from cwagent_iam.propagation import Propagation
     from cwagent_iam.state import State
-
-_LOOKS = 5
-"""How often `ensure` starts over because somebody else was faster."""
 
 
 def preview(
@@ -184,16 +182,15 @@ def ensure_agent_role(
         tags=tags,
     )
     result = ensure(desired, session=session, iam=iam, propagation=propagation)
-    profile_name = role_name if instance_profile is True else instance_profile or None
+    profiles = (each for each in result.state.entities if isinstance(each, InstanceProfile))
+    profile = next(profiles, None)
     return AgentRole(
         changes=result.changes,
         state=result.state,
         role_name=role_name,
         role_arn=result.arns["role", role_name],
-        instance_profile_name=profile_name,
-        instance_profile_arn=result.arns["instance-profile", profile_name]
-        if profile_name
-        else None,
+        instance_profile_name=profile.name if profile else None,
+        instance_profile_arn=profile.arn if profile else None,
     )
 
 
@@ -249,41 +246,30 @@ def ensure_agent_user(
 
 
 def _carry_out(look: Callable[[], ChangeSet], client: IAMClient, run: Run) -> Result:
-    """Look, apply, and look until nothing is left to do; errors tell what this run applied."""
+    """Look, apply what is new, and look until nothing is left; errors tell what was applied."""
     try:
-        changes = _apply_what_is_seen(look, client, run)
-        right = not changes and not changes.observed.unformed
-        observed = changes.observed if right else _verify(look, run)
+        while _unfinished(changes := _look_until_new(look, run)):
+            try:
+                apply_in(run, run.new_in(changes), client)
+            except ApplyError as error:
+                if not (error.overtaken and run.pause()):
+                    raise
     except CwAgentIamError as error:
         error.applied = tuple(run.applied)
         raise
-    return Result(changes=tuple(run.applied), state=observed)
+    return Result(changes=tuple(run.applied), state=changes.observed)
 
 
-def _apply_what_is_seen(look: Callable[[], ChangeSet], client: IAMClient, run: Run) -> ChangeSet:
-    """Apply what a look shows; look again, a few times, when somebody else was faster."""
+def _look_until_new(look: Callable[[], ChangeSet], run: Run) -> ChangeSet:
+    """Look until all is right, or there is something to do that this run has not done."""
 
-    def overtaken(error: BaseException) -> bool:
-        return isinstance(error, ApplyError) and error.overtaken
-
-    def look_and_apply() -> ChangeSet:
-        changes = look()
-        apply_in(run, changes, client)
-        return changes
-
-    return run.retrying(tenacity.retry_if_exception(overtaken), attempts=_LOOKS)(look_and_apply)
-
-
-def _verify(look: Callable[[], ChangeSet], run: Run) -> State:
-    """Look until nothing is left to do and all have ARNs; return what is there then."""
-
-    def unfinished(changes: ChangeSet) -> bool:
-        return bool(changes or changes.observed.unformed)
+    def must_wait(changes: ChangeSet) -> bool:
+        return _unfinished(changes) and not run.new_in(changes)
 
     began = run.seconds
-    retrying = run.retrying(tenacity.retry_if_result(unfinished))
+    retrying = run.retrying(tenacity.retry_if_result(must_wait), lambda: "IAM shows old state")
     try:
-        return retrying(look).observed
+        return retrying(look)
     except tenacity.RetryError as error:
         changes: ChangeSet = error.last_attempt.result()
         raise PropagationTimeoutError(
@@ -292,3 +278,7 @@ def _verify(look: Callable[[], ChangeSet], run: Run) -> State:
             attempts=error.last_attempt.attempt_number,
             seconds=run.seconds - began,
         ) from None
+
+
+def _unfinished(changes: ChangeSet) -> bool:
+    return bool(changes or changes.observed.unformed)

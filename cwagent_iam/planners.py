@@ -66,7 +66,7 @@ def plan_agent_role(
     profile_name = role_name if instance_profile is True else instance_profile
     _refuse(
         limits.name_problems("role_name", role_name, limits.ROLE_NAME_LENGTH),
-        limits.attachment_problems("policies", policies),
+        _policies_problems(policies, permissions_boundary),
         _profile_problems(instance_profile),
         _if_named(limits.path_problems, "path", path),
         _if_named(limits.description_problems, "description", description),
@@ -75,15 +75,14 @@ def plan_agent_role(
         _if_named(limits.tag_problems, "tags", tags),
         limits.size_problems("trust", EC2_TRUST, limits.TRUST_SIZE),
     )
-    attached, boundary = _policies(policies, permissions_boundary)
     role = Role(
         name=role_name,
         path=path,
         trust=EC2_TRUST,
         description=description,
         max_session_duration=max_session_duration,
-        permissions_boundary=boundary,
-        policies=attached,
+        permissions_boundary=_boundary(permissions_boundary),
+        policies=frozenset(map(limits.as_policy, policies)),
         tags=_tags(tags),
     )
     if not profile_name:
@@ -122,17 +121,16 @@ def plan_agent_user(
     """
     _refuse(
         limits.name_problems("user_name", user_name, limits.USER_NAME_LENGTH),
-        limits.attachment_problems("policies", policies),
+        _policies_problems(policies, permissions_boundary),
         _if_named(limits.path_problems, "path", path),
         _if_named(limits.policy_problems, "permissions_boundary", permissions_boundary),
         _if_named(limits.tag_problems, "tags", tags),
     )
-    attached, boundary = _policies(policies, permissions_boundary)
     user = User(
         name=user_name,
         path=path,
-        permissions_boundary=boundary,
-        policies=attached,
+        permissions_boundary=_boundary(permissions_boundary),
+        policies=frozenset(map(limits.as_policy, policies)),
         tags=_tags(tags),
     )
     return State.of([user])
@@ -146,7 +144,10 @@ def _refuse(*checks: Iterable[Problem]) -> None:
 
 def _profile_problems(instance_profile: object) -> Iterator[Problem]:
     longest = limits.INSTANCE_PROFILE_NAME_LENGTH
-    if not isinstance(instance_profile, bool):
+    if not isinstance(instance_profile, (bool, str)):
+        rule = "must be True, False or the name of a profile, a string"
+        yield Problem.of("instance_profile", instance_profile, rule)
+    if isinstance(instance_profile, str):
         yield from limits.name_problems("instance_profile", instance_profile, longest)
 
 
@@ -158,14 +159,14 @@ def _if_named(
     return () if value is None else check(argument, value)
 
 
-def _policies(
-    policies: Collection[PolicyLike], permissions_boundary: PolicyLike | None
-) -> tuple[frozenset[ManagedPolicy], ManagedPolicy | None]:
-    """Read the policies to attach and the boundary, which must be within reach of one account."""
-    attached = frozenset(map(limits.as_policy, policies))
-    boundary = None if permissions_boundary is None else limits.as_policy(permissions_boundary)
-    _refuse(limits.account_problems("policies", attached | ({boundary} if boundary else set())))
-    return attached, boundary
+def _policies_problems(policies: object, permissions_boundary: object) -> Iterator[Problem]:
+    yield from limits.attachment_problems("policies", policies)
+    together = list(policies) if isinstance(policies, (tuple, list, set, frozenset)) else []
+    yield from limits.account_problems("policies", [*together, permissions_boundary])
+
+
+def _boundary(policy: PolicyLike | None) -> ManagedPolicy | None:
+    return None if policy is None else limits.as_policy(policy)
 
 
 def _tags(tags: Mapping[str, str] | None) -> Tags:

@@ -8,21 +8,20 @@ about something that it made is a matter of time, any other miss is final.
 from __future__ import annotations
 
 import logging
-import math
 import random
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 import tenacity
-from botocore.exceptions import ClientError
 
 from cwagent_iam.aws import code_of, reason_of
+from cwagent_iam.changes import ChangeSet
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.state import InstanceProfile, Role, User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from cwagent_iam.changes import Change
     from cwagent_iam.state import Entity
@@ -44,8 +43,8 @@ class Propagation:
     """How to wait for IAM to show what was written. All times are in seconds.
 
     Attributes:
-        timeout: The longest that one call may spend on waiting, all waits together. Usual delays
-            are 2 to 12 seconds; AWS promises no bound.
+        timeout: How long after its start a call may still begin to wait; its last wait ends
+            before that. Usual delays are 2 to 12 seconds; AWS promises no bound.
         clock: Tells the time; any zero will do.
         sleep: Waits.
         random: Returns a number from 0 to 1, to spread the waits of many callers.
@@ -68,11 +67,16 @@ class Run:
         propagation: How to wait.
         started: When it began, by the clock of *propagation*.
         applied: The changes made, in order.
+        known: The kind and name of everything that it made, or was told to exist already. A
+            request that does not find one of these has come too early.
+        pauses: How often it has waited for another look; each wait is longer, up to 5 seconds.
     """
 
     propagation: Propagation
     started: float
     applied: list[Change] = attrs.field(factory=list)
+    known: set[str] = attrs.field(factory=set)
+    pauses: int = 0
 
     @classmethod
     def start(cls, propagation: Propagation | None) -> Run:
@@ -85,21 +89,35 @@ class Run:
         """How long it has been going on, in seconds."""
         return self.propagation.clock() - self.started
 
-    def retrying(
-        self, retry: tenacity.retry_base, *, attempts: float = math.inf
-    ) -> tenacity.Retrying:
-        """Return what tries again as *retry* says, until the time or the attempts are used up."""
+    def new_in(self, changes: ChangeSet) -> ChangeSet:
+        """Leave out of *changes* what this run has applied, and what is thus only not visible."""
+        new = tuple(change for change in changes if change not in self.applied)
+        return ChangeSet(new, changes.observed)
+
+    def pause(self) -> bool:
+        """Wait a little before another look; `False`, without waiting, when the time is up."""
+        seconds = min(0.5 * 2.0 ** min(self.pauses, 4), 5.0) * (0.5 + self.propagation.random())
+        self.pauses += 1
+        if self.seconds + seconds > self.propagation.timeout:
+            return False
+        self.propagation.sleep(seconds)
+        return True
+
+    def retrying(self, retry: tenacity.retry_base, reason: Callable[[], str]) -> tenacity.Retrying:
+        """Return what tries again as *retry* says, until the time is up; *reason* is logged."""
+
+        def log(state: tenacity.RetryCallState) -> None:
+            _log.info("waiting %.1f s: %s", state.upcoming_sleep, reason())
 
         def stop(state: tenacity.RetryCallState) -> bool:
-            late = self.seconds + state.upcoming_sleep > self.propagation.timeout
-            return late or state.attempt_number >= attempts
+            return self.seconds + state.upcoming_sleep > self.propagation.timeout
 
         return tenacity.Retrying(
             retry=retry,
             wait=self._wait,
             stop=stop,
             sleep=self.propagation.sleep,
-            before_sleep=self._log_wait,
+            before_sleep=log,
             reraise=True,
         )
 
@@ -107,9 +125,6 @@ class Run:
         """Wait densely, then flat: delays are short, and long pauses waste most of them."""
         step = min(0.25 * 2.0 ** min(state.attempt_number - 1, 3), 2.0)
         return step * (0.5 + self.propagation.random())
-
-    def _log_wait(self, state: tenacity.RetryCallState) -> None:
-        _log.info("waiting %.1f s; %.1f s so far", state.upcoming_sleep, self.seconds)
 
 
 @attrs.frozen
@@ -120,7 +135,7 @@ class Rule:
         operation: The beginning of the names of the operations that it is for.
         code: AWS's code.
         fragment: A part of AWS's words, in lower case, where the code is not enough.
-        applies: Whether it holds for a change, given what this run has applied.
+        applies: Whether it holds for a change, given what this run knows.
         outcome: What to do.
         reason: Why.
     """
@@ -128,63 +143,58 @@ class Rule:
     operation: str
     code: str
     fragment: str
-    applies: Callable[[Change, Sequence[Change]], bool]
+    applies: Callable[[Change, Run], bool]
     outcome: Outcome
     reason: str
 
 
-def _always(_change: Change, _applied: Sequence[Change]) -> bool:
+def _always(_change: Change, _run: Run) -> bool:
     return True
 
 
-def _made(kind: type[Entity]) -> Callable[[Change, Sequence[Change]], bool]:
-    """Hold if this run made the *kind* of thing that the change needs."""
+def _knows(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+    """Hold if this run knows that the *kind* of thing that the change needs is there."""
 
-    def applies(change: Change, applied: Sequence[Change]) -> bool:
-        made = {each.target for each in applied if each.creates and each.kind is kind}
-        return not made.isdisjoint(change.needs)
+    def applies(change: Change, run: Run) -> bool:
+        return any(need in run.known for need in change.needs if need.startswith(f"{kind.kind} "))
 
     return applies
 
 
-def _freed(change: Change, applied: Sequence[Change]) -> bool:
-    """Hold if this run took something away from what the change deletes."""
-    return any(each.symbol == "-" and change.target in each.needs for each in applied)
-
-
 RULES = (
-    Rule("", "NoSuchEntity", "role with name", _made(Role), "wait", "a new role is unknown yet"),
-    Rule("", "NoSuchEntity", "user with name", _made(User), "wait", "a new user is unknown yet"),
+    Rule("Detach", "NoSuchEntity", "", _always, "done", "it is detached already"),
+    Rule("Remove", "NoSuchEntity", "", _always, "done", "it is out already"),
+    Rule("Delete", "NoSuchEntity", "", _always, "done", "it is gone already"),
+    Rule("", "NoSuchEntity", "role with name", _knows(Role), "wait", "the role is too new"),
+    Rule("", "NoSuchEntity", "user with name", _knows(User), "wait", "the user is too new"),
     Rule(
         "",
         "NoSuchEntity",
         "instance profile",
-        _made(InstanceProfile),
+        _knows(InstanceProfile),
         "wait",
-        "a new instance profile is unknown yet",
+        "the instance profile is too new",
     ),
     Rule("", "ConcurrentModification", "", _always, "wait", "somebody else writes to it"),
-    Rule("Delete", "DeleteConflict", "", _freed, "wait", "what was taken away still shows"),
-    Rule("Detach", "NoSuchEntity", "", _always, "done", "it is detached already"),
-    Rule("Remove", "NoSuchEntity", "", _always, "done", "it is out already"),
-    Rule("Delete", "NoSuchEntity", "", _always, "done", "it is gone already"),
-    Rule("Create", "EntityAlreadyExists", "", _always, "look again", "somebody else was faster"),
-    Rule("AddRole", "LimitExceeded", "", _always, "look again", "some role is in the profile"),
+    Rule("Create", "EntityAlreadyExists", "", _always, "look again", "it is there already"),
+    Rule("AddRole", "EntityAlreadyExists", "", _always, "look again", "a role is in already"),
+    Rule("AddRole", "LimitExceeded", "", _always, "look again", "a role is in already"),
+    Rule("Delete", "DeleteConflict", "", _always, "look again", "something hangs on it"),
 )
 """The first rule that fits decides; what fits none is final."""
 
+FINAL = Rule("", "", "", _always, "final", "no time will change it")
 
-def outcome_of(error: BaseException, change: Change, applied: Sequence[Change]) -> Outcome:
-    """Say what *error* means for *change*, given what this run has *applied* before."""
-    if not isinstance(error, ClientError):
-        return "final"
+
+def rule_for(error: BaseException, change: Change, run: Run) -> Rule:
+    """Find what *error* means for *change* in *run*."""
     words = reason_of(error).lower()
-    for rule in RULES:
-        if (
-            change.operation.startswith(rule.operation)
-            and rule.code == code_of(error)
-            and rule.fragment in words
-            and rule.applies(change, applied)
-        ):
-            return rule.outcome
-    return "final"
+    fitting = (
+        rule
+        for rule in RULES
+        if change.operation.startswith(rule.operation)
+        and rule.code == code_of(error)
+        and rule.fragment in words
+        and rule.applies(change, run)
+    )
+    return next(fitting, FINAL)

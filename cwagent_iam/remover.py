@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed."
 _LEAVE = "It is left alone: delete it yourself, or name something else."
-_FREE = "Nothing was removed: take these away yourself, then call again."
+_FREE = "Take these away yourself, then call again."
 
 
 def removal(desired: State, observed: State) -> ChangeSet:

@@ -60,8 +60,9 @@ class _Entity:
 
     @property
     def managed(self) -> bool:
-        """Whether it carries the tag that makes it ours."""
-        return MANAGED_TAG in self.tags
+        """Whether it carries the tag that makes it ours; IAM may hold its key in another case."""
+        key, value = MANAGED_TAG
+        return any(held.lower() == key.lower() and text == value for held, text in self.tags)
 
 
 @attrs.frozen(kw_only=True)

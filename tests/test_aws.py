@@ -297,3 +297,16 @@ class TestErrors:
         assert (caught.value.operation, caught.value.code) == (operation, code)
         assert isinstance(caught.value.reason, str)
         assert "None" not in str(caught.value)
+
+
+def test_a_bundle_without_metadata_works(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the package's metadata was stripped, only the version in the user agent is unknown."""
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    client: Any = client_for(session, None)
+    assert client.meta.config.user_agent_extra.endswith("cwagent-iam/unknown")

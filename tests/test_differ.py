@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, ConflictError, diff
+from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, ConflictError, IntentError, diff
 from cwagent_iam.changes import (
     AddRoleToInstanceProfile,
     AttachRolePolicy,
@@ -442,3 +442,26 @@ def test_changes_that_mend_say_from_what_to_what() -> None:
         "0 to add, 3 to change, 0 to remove.",
     ]
     assert isinstance(changes, ChangeSet)
+
+
+def test_what_is_desired_must_carry_the_tag() -> None:
+    """A state built by hand without our tag is refused: what it made could never be told ours."""
+    desired = State.of([having(ROLE, tags=()), USER])
+    with pytest.raises(IntentError, match="must carry the tag ManagedBy=cwagent-iam") as caught:
+        diff(desired, State())
+    assert [problem.value for problem in caught.value.problems] == ["'role R'"]
+
+
+def test_the_tag_counts_in_any_letter_case_of_its_key() -> None:
+    """IAM keeps the first letter case of a key, so handing over may leave it in another one."""
+    found = State.of([having(USER, tags=(("managedby", "cwagent-iam"),), policies=frozenset())])
+    changes = diff(plan_agent_user("U"), found)
+    assert changes.changes == (AttachUserPolicy(name="U", policy=SERVER_POLICY),)
+
+
+@pytest.mark.parametrize("written", ["one\r\ntwo", "one\rtwo", "one\ntwo"])
+def test_line_ends_of_a_description_make_no_difference(written: str) -> None:
+    """IAM's replies come in XML, which reads every line end as a line feed."""
+    found = State.of([having(ROLE, description="one\ntwo")])
+    desired = plan_agent_role("R", description=written, instance_profile=False)
+    assert not diff(desired, found)

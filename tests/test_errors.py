@@ -53,16 +53,15 @@ DENIED: dict[str, Any] = {
     "target": "role Agent",
     "code": "AccessDenied",
     "reason": "User: caller is not authorized.",
-    "attempts": 3,
-    "seconds": 4.26,
 }
+TRIED: dict[str, Any] = DENIED | {"attempts": 3, "seconds": 4.26}
 
 ERRORS: dict[str, CwAgentIamError] = {
     "intent": IntentError(problems=PROBLEMS),
     "conflict": ConflictError(conflicts=CONFLICTS, applied=(CREATE,)),
     "request": RequestError(**DENIED, applied=(CREATE,)),
     "observe": ObserveError(**DENIED | {"operation": "GetRole"}, applied=(CREATE,)),
-    "apply": ApplyError(**DENIED, applied=(CREATE,), remaining=(ATTACH,), overtaken=True),
+    "apply": ApplyError(**TRIED, applied=(CREATE,), remaining=(ATTACH,), overtaken=True),
     "propagation": PropagationTimeoutError(
         applied=(CREATE,), missing=(ATTACH,), attempts=7, seconds=60.04
     ),
@@ -109,10 +108,9 @@ def test_conflict_errors_print_everything_in_the_way() -> None:
 
 
 def test_request_errors_print_what_failed_and_what_to_do() -> None:
-    """Operation, target, attempts, seconds, code, AWS's words, what is done, and advice."""
+    """Operation, target, code, AWS's words, what is done, and advice."""
     assert str(ERRORS["request"]) == (
-        "AttachRolePolicy failed for role Agent after 3 attempts in 4.3 s: "
-        "AccessDenied: User: caller is not authorized. "
+        "AttachRolePolicy failed for role Agent: AccessDenied: User: caller is not authorized. "
         f"Already applied: {CREATED}. "
         "Allow the caller iam:AttachRolePolicy, then call again."
     )
@@ -121,7 +119,7 @@ def test_request_errors_print_what_failed_and_what_to_do() -> None:
 def test_observe_errors_print_like_any_request() -> None:
     """A read that fails names what was read."""
     text = str(ERRORS["observe"])
-    assert text.startswith("GetRole failed for role Agent after 3 attempts in 4.3 s: AccessDenied")
+    assert text.startswith("GetRole failed for role Agent: AccessDenied")
     assert f"Already applied: {CREATED}." in text
     assert text.endswith("Allow the caller iam:GetRole, then call again.")
 
@@ -163,9 +161,12 @@ def test_several_changes_are_listed_in_order() -> None:
 
 def test_a_first_attempt_is_one_attempt() -> None:
     """Attempts are 1 and seconds 0 unless given, and the words fit the number."""
-    error = RequestError(operation="GetUser", target="user U", code=None, reason="no answer")
+    user: dict[str, Any] = {"operation": "CreateUser", "target": "user U", "code": None}
+    error = ApplyError(**user, reason="no answer", remaining=(CREATE,))
     assert (error.attempts, error.seconds, error.applied) == (1, 0.0, ())
-    assert str(error).startswith("GetUser failed for user U after 1 attempt in 0.0 s: no answer. ")
+    assert str(error).startswith(
+        "CreateUser failed for user U after 1 attempt in 0.0 s: no answer."
+    )
 
 
 def test_one_look_is_one_look() -> None:
@@ -192,18 +193,18 @@ def test_the_words_of_aws_end_in_one_full_stop(code: str | None, reason: str, wo
 
 
 ADVICE: dict[str | None, str] = {
-    None: "See whether AWS can be reached, and whether credentials are configured; call again.",
+    None: "See whether credentials and region are right and AWS can be reached, then call again.",
     "AccessDenied": "Allow the caller iam:CreateRole, then call again.",
     "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
     "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
-    "EntityAlreadyExists": "Names are unique whatever their case or path; look for role {R}.",
+    "EntityAlreadyExists": "Names are unique whatever their case or path: preview anew.",
     "ExpiredToken": "Renew the caller's credentials, then call again.",
     "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
     "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
     "NoSuchEntity": "Something that the request names does not exist: see AWS's words above.",
     "Throttling": "The account's request rate is used up: call again later.",
-    "SomethingNew": "Mend the cause and call again.",
-    "": "Mend the cause and call again.",
+    "SomethingNew": "See AWS's words above, then call again.",
+    "": "See AWS's words above, then call again.",
 }
 
 
@@ -340,3 +341,18 @@ def test_a_denied_change_names_every_action_that_it_takes() -> None:
         remaining=(add,),
     )
     assert "Allow the caller iam:AddRoleToInstanceProfile and iam:PassRole" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("facts", "advice"),
+    [
+        ({"code": "LimitExceeded", "overtaken": True}, "Some role is in the profile already"),
+        ({"code": "LimitExceeded"}, "Ask AWS for a higher quota"),
+        ({"code": "NoSuchEntity", "attempts": 9}, "It is new and not visible yet"),
+        ({"code": "NoSuchEntity"}, "does not exist"),
+    ],
+    ids=["a role inside", "quota", "not visible yet", "missing"],
+)
+def test_the_advice_fits_what_happened(facts: dict[str, Any], advice: str) -> None:
+    """The same code asks for something else when the change had been overtaken or waited for."""
+    assert advice in ApplyError(**DENIED | facts, remaining=(ATTACH,)).advice

@@ -71,6 +71,7 @@ STRING = "must be a string"
 SEVERAL = "must be a tuple, a list or a set of policies"
 POLICY = "must be a ManagedPolicy or the ARN of one"
 POLICY_ARN = "must be the ARN of a managed policy: arn:PARTITION:iam::ACCOUNT:policy/PATH/NAME"
+PROFILE = "must be True, False or the name of a profile"
 POLICY_FORM = "arn:PARTITION:iam::ACCOUNT:policy/PATH/NAME"
 PATH = "must be / or begin and end with /, in printable ASCII without spaces"
 LATIN = "tab, line feed, carriage return and printable Latin-1 characters only"
@@ -106,11 +107,11 @@ BAD_PROFILES = {
     "profile, slash": bad("instance_profile", "team/profile", NAME),
     "profile, newline at the end": bad("instance_profile", "profile\n", NAME),
     "profile, accented letter": bad("instance_profile", ACCENTED, NAME),
-    "profile, None": bad("instance_profile", None, STRING),
-    "profile, 1 for True": bad("instance_profile", 1, STRING),
-    "profile, 0 for False": bad("instance_profile", 0, STRING),
-    "profile, bytes": bad("instance_profile", b"profile", STRING),
-    "profile, list": bad("instance_profile", ["profile"], STRING),
+    "profile, None": bad("instance_profile", None, PROFILE),
+    "profile, 1 for True": bad("instance_profile", 1, PROFILE),
+    "profile, 0 for False": bad("instance_profile", 0, PROFILE),
+    "profile, bytes": bad("instance_profile", b"profile", PROFILE),
+    "profile, list": bad("instance_profile", ["profile"], PROFILE),
 }
 
 BAD_POLICIES = {

@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from cwagent_iam import (
     ApplyError,
     Change,
+    Propagation,
     ensure_agent_role,
     ensure_agent_user,
 )
 from cwagent_iam import changes as the
 from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
-from cwagent_iam.propagation import RULES, Outcome, outcome_of
+from cwagent_iam.propagation import RULES, Outcome, Run, rule_for
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
@@ -95,11 +96,9 @@ CASES: dict[str, Case] = {
     "busy": Case("wait", BUSY, ATTACH),
     "busy with words": Case("wait", ("ConcurrentModification", "Try later."), MADE_ROLE),
     "for minutes": Case("final", ("EntityTemporarilyUnmodifiable", "Try later."), DELETE_USER),
-    "freed by detaching": Case("wait", IN_USE, DELETE, (DETACH,)),
-    "freed by taking out": Case("wait", IN_USE, DELETE, (TAKE_OUT,)),
-    "profile freed": Case("wait", IN_USE, DELETE_PROFILE, (TAKE_OUT,)),
-    "nothing freed": Case("final", IN_USE, DELETE),
-    "something else freed": Case("final", IN_USE, DELETE_USER, (DETACH, TAKE_OUT)),
+    "something hangs on it": Case("look again", IN_USE, DELETE),
+    "something hangs on the profile": Case("look again", IN_USE, DELETE_PROFILE, (TAKE_OUT,)),
+    "only deletion meets what hangs on it": Case("final", IN_USE, DETACH),
     "detached already": Case("done", NOT_ATTACHED, DETACH),
     "detach, role gone": Case("done", NO_ROLE, DETACH),
     "attach is not detach": Case("final", NOT_ATTACHED, ATTACH, (MADE_ROLE,)),
@@ -118,10 +117,17 @@ CASES: dict[str, Case] = {
     ),
     "taken, though nothing is created": Case("final", TAKEN, ATTACH),
     "some role inside": Case("look again", FULL, ADD),
+    "this role inside": Case("look again", ("EntityAlreadyExists", "It is in."), ADD),
     "quota of policies": Case(
         "final", ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"), ATTACH
     ),
 }
+
+
+def run_of(case: Case) -> Run:
+    """Return a run that has applied the changes of *case*, and knows what they created."""
+    known = {change.target for change in case.applied if change.creates}
+    return Run(Propagation(), 0.0, list(case.applied), known)
 
 
 def error_of(code: str, words: str, operation: str = "AttachRolePolicy") -> ClientError:
@@ -149,7 +155,7 @@ class TestRules:
     def test_outcome(self, case: Case) -> None:
         """What an answer means depends on code, words, change, and what this run has made."""
         error = error_of(*case.answer, case.change.operation)
-        assert outcome_of(error, case.change, case.applied) == case.outcome
+        assert rule_for(error, case.change, run_of(case)).outcome == case.outcome
 
     def test_each_rule_decides(self) -> None:
         """Each rule decides one of the cases above: none can be taken away."""
@@ -161,7 +167,7 @@ class TestRules:
                 for rule in RULES
                 if operation.startswith(rule.operation)
                 and (rule.code, rule.fragment in words.lower()) == (code, True)
-                and rule.applies(case.change, case.applied)
+                and rule.applies(case.change, run_of(case))
             )
             deciding.add(next(fitting, None))
         assert deciding == {*RULES, None}
@@ -171,7 +177,8 @@ class TestRules:
     )
     def test_no_answer(self, error: BaseException) -> None:
         """What is no answer of AWS is never a matter of propagation."""
-        assert outcome_of(error, ATTACH, (MADE_ROLE,)) == "final"
+        run = run_of(Case("final", NO_ROLE, ATTACH, (MADE_ROLE,)))
+        assert rule_for(error, ATTACH, run).outcome == "final"
 
 
 # What this library does not wait for, as AWS words it. Waiting turns none of it into success, but

@@ -211,11 +211,29 @@ class TestRivals:
     def test_bounded(
         self, session: boto3.Session, virtual_time: VirtualTime, requests: Requests
     ) -> None:
-        """A name that is taken and yet not there is looked for five times, not for ever."""
+        """A name that is taken and yet not there is looked for until the time is up."""
         client = session.client("iam")
         answer(client, "CreateRole", itertools.repeat(TAKEN))
         with pytest.raises(ApplyError, match="Names are unique whatever their case") as caught:
             ensure_agent_role(iam=client, propagation=virtual_time.propagation())
         assert (caught.value.code, caught.value.overtaken) == ("EntityAlreadyExists", True)
-        assert requests.writes == ["CreateRole"] * 5
-        assert virtual_time.slept == [0.25, 0.5, 1.0, 2.0]
+        assert requests.writes == ["CreateRole"] * (1 + len(virtual_time.slept))
+        assert virtual_time.slept[:6] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
+        assert 50 < sum(virtual_time.slept) <= 60
+
+    def test_hidden_for_a_while(
+        self, session: boto3.Session, iam: Any, virtual_time: VirtualTime
+    ) -> None:
+        """A rival's role that reads do not show for some seconds is waited for, and completed."""
+        make_role(iam, OURS)
+        client = session.client("iam")
+        missing = ("NoSuchEntity", f"The role with name {ROLE} cannot be found.")
+        answer(client, "GetRole", [missing] * 4)
+        answer(client, "AttachRolePolicy", [missing])
+        role = ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        assert names(role.changes) == [
+            "CreateInstanceProfile",
+            "AttachRolePolicy",
+            "AddRoleToInstanceProfile",
+        ]
+        assert virtual_time.slept == [0.5, 1.0, 2.0, 4.0, 0.25]

@@ -55,7 +55,7 @@ TEST_FILES = {path.name: path for path in sorted(TESTS.glob("test_*.py"))}
 def imports_of(path: Path) -> set[str]:
     """Everything that *path* imports, for types only or not, as dotted names."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Import(names=names):
                 found |= {alias.name for alias in names}
@@ -68,7 +68,7 @@ def imports_of(path: Path) -> set[str]:
 
 def functions_of(path: Path) -> list[ast.FunctionDef]:
     """Every function and method of a module."""
-    nodes = ast.walk(ast.parse(path.read_text()))
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return [node for node in nodes if isinstance(node, ast.FunctionDef)]
 
 
@@ -118,7 +118,7 @@ def test_nothing_else_is_public() -> None:
 
 def test_type_checkers_see_the_same_names() -> None:
     """What is imported for type checkers is what `__all__` promises."""
-    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     (block,) = (node for node in tree.body if isinstance(node, ast.If))
     aliases = (alias for node in block.body for alias in getattr(node, "names", ()))
     assert sorted(alias.name for alias in aliases) == cwagent_iam.__all__
@@ -131,7 +131,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     if isinstance(thing, (type, types.FunctionType)):
         assert thing.__doc__
     elif name != "Change":
-        source = (PACKAGE / "policies.py").read_text()
+        source = (PACKAGE / "policies.py").read_text(encoding="utf-8")
         assert f"{name} = " in source
         assert '\n"""' in source.split(f"{name} = ")[1]
 
@@ -157,7 +157,9 @@ def test_functions_are_short(name: str) -> None:
 
 def test_what_coverage_leaves_out_is_counted() -> None:
     """Few lines are exempt from coverage by hand."""
-    pragmas = sum(path.read_text().count("pragma: no cover") for path in PACKAGE.rglob("*.py"))
+    pragmas = sum(
+        path.read_text(encoding="utf-8").count("pragma: no cover") for path in PACKAGE.rglob("*.py")
+    )
     assert pragmas <= PRAGMAS
 
 
@@ -166,7 +168,7 @@ def test_the_package_prints_nothing() -> None:
     calls = (
         node
         for path in MODULES.values()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     )
     assert "print" not in {call.func.id for call in calls if isinstance(call.func, ast.Name)}

@@ -102,7 +102,7 @@ class TestEachWait:
         answer(client, "CreateInstanceProfile", [taken])
         answer(client, "AttachRolePolicy", [NO_ROLE])
         ensure_agent_role(iam=client, propagation=virtual_time.propagation())
-        assert virtual_time.slept == [0.25, 0.25]
+        assert virtual_time.slept == [0.5, 0.25]
 
     def test_log(
         self,
@@ -118,8 +118,8 @@ class TestEachWait:
         told = [each for each in caplog.records if each.name.startswith("cwagent_iam")]
         assert [each.getMessage() for each in told] == [
             f"applied: + CreateUser {USER}: tags ManagedBy=cwagent-iam",
-            "waiting 0.2 s; 0.0 s so far",
-            "waiting 0.5 s; 0.2 s so far",
+            "waiting 0.2 s: the user is too new",
+            "waiting 0.5 s: the user is too new",
             f"applied: + AttachUserPolicy {USER}: CloudWatchAgentServerPolicy",
         ]
         assert {each.levelname for each in told} == {"INFO"}
@@ -152,7 +152,7 @@ class TestSchedule:
         waiting = Propagation(
             timeout=timeout, clock=lambda: now, sleep=sleep, random=lambda: next(random)
         )
-        retrying = Run.start(waiting).retrying(tenacity.retry_if_result(bool))
+        retrying = Run.start(waiting).retrying(tenacity.retry_if_result(bool), str)
         with pytest.raises(tenacity.RetryError):
             retrying(attempt)
         steps = [0.25, 0.5, 1.0, *itertools.repeat(2.0, len(slept))]
