@@ -14,13 +14,13 @@ from cwagent_iam import (
     plan_agent_role,
     plan_agent_user,
 )
+from tests.scripted import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import boto3
 
-    from cwagent_iam import Change
     from tests.conftest import Requests, VirtualTime
 
 ROLE = "CloudWatchAgentServerRole"
@@ -43,11 +43,6 @@ ECS = json.dumps(
         ],
     },
 )
-
-
-def names(changes: Iterable[Change]) -> list[str]:
-    """Return the operations of *changes*."""
-    return [change.operation for change in changes]
 
 
 class Drift(NamedTuple):

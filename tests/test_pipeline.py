@@ -19,13 +19,13 @@ from cwagent_iam import (
     preview,
     remove,
 )
+from tests.scripted import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import boto3
 
-    from cwagent_iam import Change
     from tests.conftest import Requests
 
 ROLE = "CloudWatchAgentServerRole"
@@ -48,11 +48,6 @@ TRUST = json.dumps(
         ],
     },
 )
-
-
-def names(changes: Iterable[Change]) -> list[str]:
-    """Return the operations of *changes*."""
-    return [change.operation for change in changes]
 
 
 class TestOnceAndAgain:

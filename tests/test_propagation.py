@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -19,10 +19,9 @@ from cwagent_iam import changes as the
 from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.propagation import RULES, Outcome, Run, rule_for
 from cwagent_iam.trust import EC2_TRUST
+from tests.scripted import answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import boto3
 
     from tests.conftest import Requests, VirtualTime
@@ -133,19 +132,6 @@ def run_of(case: Case) -> Run:
 def error_of(code: str, words: str, operation: str = "AttachRolePolicy") -> ClientError:
     """Return what botocore raises when IAM refuses *operation* with these words."""
     return ClientError({"Error": {"Code": code, "Message": words}}, operation)
-
-
-def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
-    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
-    script = iter(answers)
-
-    def handler(model: Any, **_event: object) -> None:
-        if model.name == operation and (found := next(script, None)):
-            code, words = found
-            reply: Any = {"Error": {"Code": code, "Message": words}}
-            raise client.exceptions.from_code(code)(reply, operation)
-
-    client.meta.events.register("before-call.iam", handler)
 
 
 class TestRules:

@@ -14,9 +14,10 @@ from cwagent_iam import (
     ensure_agent_role,
     ensure_agent_user,
 )
+from tests.scripted import answer, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import boto3
 
@@ -34,20 +35,6 @@ OURS = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
 TAKEN = ("EntityAlreadyExists", f"Role with name {ROLE} already exists.")
 
 
-def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
-    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
-    script = iter(answers)
-
-    def handler(model: Any, **_event: object) -> None:
-        if model.name == operation and (found := next(script, None)):
-            code, words = found
-            raise client.exceptions.from_code(code)(
-                {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {}}, operation
-            )
-
-    client.meta.events.register("before-call.iam", handler)
-
-
 def rival(client: Any, operation: str, act: Callable[[], object]) -> None:
     """Let somebody else *act* right before the first *operation* of *client* is carried out."""
     pending = [act]
@@ -57,11 +44,6 @@ def rival(client: Any, operation: str, act: Callable[[], object]) -> None:
             pending.pop()()
 
     client.meta.events.register(f"before-call.iam.{operation}", handler)
-
-
-def names(changes: Iterable[Any]) -> list[str]:
-    """Return the operations of *changes*."""
-    return [change.operation for change in changes]
 
 
 def make_role(iam: Any, tags: list[dict[str, str]], *policies: str, name: str = ROLE) -> None:

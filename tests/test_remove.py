@@ -18,6 +18,7 @@ from cwagent_iam import (
     preview,
     remove,
 )
+from tests.scripted import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,11 +50,6 @@ GONE = {
     "DetachUserPolicy": ("NoSuchEntity", "Policy ARN was not found."),
     "DeleteUser": ("NoSuchEntity", f"The user with name {USER} cannot be found."),
 }
-
-
-def names(changes: Iterable[Any]) -> list[str]:
-    """Return the operations of *changes*."""
-    return [change.operation for change in changes]
 
 
 def refusal(client: Any, operation: str, found: tuple[str, str]) -> Exception:

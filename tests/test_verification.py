@@ -17,9 +17,10 @@ from cwagent_iam import (
     plan_agent_role,
     preview,
 )
+from tests.scripted import answer, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     import boto3
 
@@ -32,20 +33,6 @@ TAKEN = ("EntityAlreadyExists", f"Instance Profile {ROLE} already exists.")
 DENIED = ("AccessDenied", "User: CALLER is not authorized to perform: iam:GetRole")
 
 
-def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
-    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
-    script = iter(answers)
-
-    def handler(model: Any, **_event: object) -> None:
-        if model.name == operation and (found := next(script, None)):
-            code, words = found
-            raise client.exceptions.from_code(code)(
-                {"Error": {"Code": code, "Message": words}, "ResponseMetadata": {}}, operation
-            )
-
-    client.meta.events.register("before-call.iam", handler)
-
-
 def show(client: Any, operation: str, times: int, change: Callable[[Any], object]) -> None:
     """Let *change* spoil the second and some further replies to *operation*, *times* in all."""
     replies = itertools.count()
@@ -55,11 +42,6 @@ def show(client: Any, operation: str, times: int, change: Callable[[Any], object
             change(parsed)
 
     client.meta.events.register(f"after-call.iam.{operation}", handler)
-
-
-def names(changes: Iterable[Any]) -> list[str]:
-    """Return the operations of *changes*."""
-    return [change.operation for change in changes]
 
 
 class TestVerify:

@@ -29,10 +29,9 @@ from cwagent_iam import (
 )
 from cwagent_iam.changes import AttachUserPolicy
 from cwagent_iam.propagation import Run
+from tests.scripted import answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import boto3
 
     from cwagent_iam import State
@@ -47,19 +46,6 @@ BUSY = ("ConcurrentModification", "")
 IN_USE = ("DeleteConflict", "Cannot delete entity, must detach all policies first.")
 ROLE_PLAN, USER_PLAN = plan_agent_role(), plan_agent_user()
 ATTACH = ChangeSet((AttachUserPolicy(name=USER, policy=SERVER_POLICY),))
-
-
-def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
-    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
-    script = iter(answers)
-
-    def handler(model: Any, **_event: object) -> None:
-        if model.name == operation and (found := next(script, None)):
-            code, words = found
-            reply: Any = {"Error": {"Code": code, "Message": words}}
-            raise client.exceptions.from_code(code)(reply, operation)
-
-    client.meta.events.register("before-call.iam", handler)
 
 
 class TestEachWait:
