@@ -25,6 +25,9 @@ nox.options.sessions = ["quickstart", "tests", "typing", "lint", "docs", "packag
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
+# The examples of a page build on each other, so each file stays with one process.
+EVERYTHING = ["--cov", "--numprocesses=auto", "--dist=loadfile"]
+
 INSTALLED = """
 import pathlib, sys, cwagent_iam
 if not pathlib.Path(cwagent_iam.__file__).is_relative_to(sys.prefix):
@@ -67,7 +70,7 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-I", "-c", INSTALLED)
     # `python -m pytest` would put the checkout on sys.path; PYTHONSAFEPATH keeps it away from the
     # interpreters that tests start as well.
-    session.run("pytest", *(session.posargs or ["--cov"]), env={"PYTHONSAFEPATH": "1"})
+    session.run("pytest", *(session.posargs or EVERYTHING), env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session

@@ -26,8 +26,7 @@ from moto.iam.responses import IamResponse
 from moto.sts import models as sts_models
 from moto.utilities.utils import PARTITION_NAMES, REGION_PREFIX_TO_PARTITION
 
-from cwagent_iam import testing
-from cwagent_iam.testing import sandbox
+from cwagent_iam.testing import aws_in_memory, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +165,7 @@ class TestPolicies:
             found = session.client("iam").list_policies(Scope="AWS", MaxItems=1000)["Policies"]
         names = {policy["PolicyName"] for policy in found}
         # AWS published this one in 2026, after moto 5.2.0.
-        assert names | {"CloudWatchAPIKeyAccess"} == set(testing._POLICIES)  # noqa: SLF001
+        assert names | {"CloudWatchAPIKeyAccess"} == set(aws_in_memory._POLICIES)  # noqa: SLF001
 
     def test_unknown(self) -> None:
         """A policy that AWS does not have cannot be attached."""
@@ -549,11 +548,11 @@ class TestSeparation:
 
         with sandbox() as session:
             session.client("iam")
-        before = list(testing._loader().search_paths)  # noqa: SLF001
+        before = list(aws_in_memory._loader().search_paths)  # noqa: SLF001
         monkeypatch.setattr(JSONFileLoader, "load_file", load_file)
         with sandbox() as session:
             session.client("iam")
-        assert testing._loader().search_paths == before  # noqa: SLF001
+        assert aws_in_memory._loader().search_paths == before  # noqa: SLF001
 
     def test_no_moto_server(self) -> None:
         """The sandbox is in this process even where the environment points moto to a server."""
@@ -609,7 +608,7 @@ class TestImport:
         """Without moto the import says what to install, and shows the original error."""
         monkeypatch.setitem(sys.modules, "moto.core.models", None)
         with pytest.raises(ImportError, match=r"pip install cwagent-iam\[testing\]") as caught:
-            runpy.run_path(testing.__file__)
+            runpy.run_path(aws_in_memory.__file__)
         assert isinstance(caught.value.__cause__, ModuleNotFoundError)
         assert caught.value.name == "moto.core.models"
 

@@ -1,12 +1,4 @@
-"""For tests: an AWS in memory, which knows the policies that the agent needs.
-
-.. code-block:: python
-
-    from cwagent_iam import ensure_agent_role
-    from cwagent_iam.testing import sandbox
-
-    with sandbox() as session:
-        ensure_agent_role("CloudWatchAgentServerRole", session=session)
+"""An AWS in memory: the sandbox.
 
 moto plays AWS, in this process. Around it the sandbox puts what moto leaves open, one function
 each: an environment without the caller's settings, the AWS-managed policies, the partitions that
@@ -20,18 +12,15 @@ import functools
 import json
 import os
 import re
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
 try:
     from moto.core.models import MockAWS, botocore_stubber
-    from moto.core.responses import ActionResult, BaseResponse, EmptyResult
-    from moto.core.serialize import never_return
     from moto.iam import models as iam_models
     from moto.iam.aws_managed_policies import aws_managed_policies_data
-    from moto.iam.responses import IamResponse
     from moto.sts import models as sts_models
     from moto.utilities.utils import PARTITION_NAMES, REGION_PREFIX_TO_PARTITION, get_partition
 except ImportError as _error:
@@ -45,6 +34,7 @@ from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader, create_loader
 
 from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.testing.moto_gaps import missing_operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +67,6 @@ _POLICIES = (
 )
 
 _NO_KEY = "testing"
-_MOTO_CREATE_USER = IamResponse.create_user
 
 
 @contextmanager
@@ -204,7 +193,7 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
         # Not through MOTO_ACCOUNT_ID, which would also override the account of an assumed role.
         patch.object(iam_models, "DEFAULT_ACCOUNT_ID", account_id),
         patch.object(iam_models, "aws_managed_policies_data", _managed_policies()),
-        _missing_operations(),
+        missing_operations(),
         _all_partitions(),
         # Not mock_aws(), which looks for a moto server when TEST_SERVER_MODE is set.
         MockAWS(
@@ -222,51 +211,6 @@ def _managed_policies() -> str:
     """Cut moto's collection down: it loads over 1,500 in every partition, for a second or more."""
     everything = json.loads(aws_managed_policies_data)
     return json.dumps({name: everything[name] for name in _POLICIES if name in everything})
-
-
-@contextmanager
-def _missing_operations() -> Iterator[None]:
-    """Add what moto 5.2 lacks; in the base class, so that it gives way to moto's own some day."""
-    added = {
-        "list_service_specific_credentials": _no_service_specific_credentials,
-        "put_user_permissions_boundary": _put_user_permissions_boundary,
-    }
-    with ExitStack() as stack:
-        for name, operation in added.items():
-            stack.enter_context(patch.object(BaseResponse, name, operation, create=True))
-        # moto drops the boundary that a user is created with.
-        stack.enter_context(patch.object(IamResponse, "create_user", _create_user))
-        shown = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
-        hidden = {"ListUsersResponse.Users.User.PermissionsBoundary": never_return}
-        stack.enter_context(patch.dict(shown, hidden))
-        yield
-
-
-def _no_service_specific_credentials(_response: BaseResponse) -> ActionResult:
-    """Nobody can have any, because moto has no operation to make one either."""
-    return ActionResult({"ServiceSpecificCredentials": []})
-
-
-def _put_user_permissions_boundary(response: IamResponse) -> ActionResult:
-    user = response.backend.get_user(_parameter(response, "UserName"))
-    boundary = {
-        "PermissionsBoundaryType": "Policy",
-        "PermissionsBoundaryArn": _parameter(response, "PermissionsBoundary"),
-    }
-    # moto sends every attribute that is named like a member of the reply.
-    vars(user).update(permissions_boundary=boundary)
-    return EmptyResult()
-
-
-def _create_user(response: IamResponse) -> ActionResult:
-    reply = _MOTO_CREATE_USER(response)
-    if _parameter(response, "PermissionsBoundary"):
-        _put_user_permissions_boundary(response)
-    return reply
-
-
-def _parameter(response: IamResponse, name: str) -> str:
-    return str(response._get_param(name) or "")  # noqa: SLF001 - moto's operations read them so
 
 
 @contextmanager

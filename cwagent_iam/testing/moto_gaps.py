@@ -1,0 +1,61 @@
+"""The operations of IAM that this library calls and moto 5.2 lacks or does by half."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from moto.core.responses import ActionResult, BaseResponse, EmptyResult
+from moto.core.serialize import never_return
+from moto.iam.responses import IamResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOTO_CREATE_USER = IamResponse.create_user
+
+
+@contextmanager
+def missing_operations() -> Iterator[None]:
+    """Add what moto 5.2 lacks; in the base class, so that it gives way to moto's own some day."""
+    added = {
+        "list_service_specific_credentials": _no_service_specific_credentials,
+        "put_user_permissions_boundary": _put_user_permissions_boundary,
+    }
+    with ExitStack() as stack:
+        for name, operation in added.items():
+            stack.enter_context(patch.object(BaseResponse, name, operation, create=True))
+        # moto drops the boundary that a user is created with.
+        stack.enter_context(patch.object(IamResponse, "create_user", _create_user))
+        shown = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
+        hidden = {"ListUsersResponse.Users.User.PermissionsBoundary": never_return}
+        stack.enter_context(patch.dict(shown, hidden))
+        yield
+
+
+def _no_service_specific_credentials(_response: BaseResponse) -> ActionResult:
+    """Nobody can have any, because moto has no operation to make one either."""
+    return ActionResult({"ServiceSpecificCredentials": []})
+
+
+def _put_user_permissions_boundary(response: IamResponse) -> ActionResult:
+    user = response.backend.get_user(_parameter(response, "UserName"))
+    boundary = {
+        "PermissionsBoundaryType": "Policy",
+        "PermissionsBoundaryArn": _parameter(response, "PermissionsBoundary"),
+    }
+    # moto sends every attribute that is named like a member of the reply.
+    vars(user).update(permissions_boundary=boundary)
+    return EmptyResult()
+
+
+def _create_user(response: IamResponse) -> ActionResult:
+    reply = _MOTO_CREATE_USER(response)
+    if _parameter(response, "PermissionsBoundary"):
+        _put_user_permissions_boundary(response)
+    return reply
+
+
+def _parameter(response: IamResponse, name: str) -> str:
+    return str(response._get_param(name) or "")  # noqa: SLF001 - moto's operations read them so
