@@ -88,6 +88,7 @@ def apply_in(run: Run, changes: ChangeSet, iam: IAMClient) -> State:
         ApplyError: As for `apply`.
     """
     state = changes.observed
+    run.seen.update(entity.target for entity in state.entities)
     for position, change in enumerate(changes):
         arn = _attempt(run, change, iam, changes.changes[position:])
         run.applied.append(change)

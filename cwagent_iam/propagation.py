@@ -69,6 +69,7 @@ class Run:
         applied: The changes made, in order.
         known: The kind and name of everything that it made, or was told to exist already. A
             request that does not find one of these has come too early.
+        seen: The kind and name of everything that it observed, and that may be gone by now.
         pauses: How often it has waited for another look; each wait is longer, up to 5 seconds.
     """
 
@@ -76,6 +77,7 @@ class Run:
     started: float
     applied: list[Change] = attrs.field(factory=list)
     known: set[str] = attrs.field(factory=set)
+    seen: set[str] = attrs.field(factory=set)
     pauses: int = 0
 
     @classmethod
@@ -152,29 +154,32 @@ def _always(_change: Change, _run: Run) -> bool:
     return True
 
 
+def _needs_one_of(targets: set[str], kind: type[Entity], change: Change) -> bool:
+    return any(need in targets for need in change.needs if need.startswith(f"{kind.kind} "))
+
+
 def _knows(kind: type[Entity]) -> Callable[[Change, Run], bool]:
     """Hold if this run knows that the *kind* of thing that the change needs is there."""
+    return lambda change, run: _needs_one_of(run.known, kind, change)
 
-    def applies(change: Change, run: Run) -> bool:
-        return any(need in run.known for need in change.needs if need.startswith(f"{kind.kind} "))
 
-    return applies
+def _saw(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+    """Hold if this run saw the *kind* of thing that the change needs; it may be gone, or new."""
+    return lambda change, run: _needs_one_of(run.seen, kind, change)
 
+
+_MISS = "NoSuchEntity"
 
 RULES = (
-    Rule("Detach", "NoSuchEntity", "", _always, "done", "it is detached already"),
-    Rule("Remove", "NoSuchEntity", "", _always, "done", "it is out already"),
-    Rule("Delete", "NoSuchEntity", "", _always, "done", "it is gone already"),
-    Rule("", "NoSuchEntity", "role with name", _knows(Role), "wait", "the role is too new"),
-    Rule("", "NoSuchEntity", "user with name", _knows(User), "wait", "the user is too new"),
-    Rule(
-        "",
-        "NoSuchEntity",
-        "instance profile",
-        _knows(InstanceProfile),
-        "wait",
-        "the instance profile is too new",
-    ),
+    Rule("Detach", _MISS, "", _always, "done", "it is detached already"),
+    Rule("Remove", _MISS, "", _always, "done", "it is out already"),
+    Rule("Delete", _MISS, "", _always, "done", "it is gone already"),
+    Rule("", _MISS, "role with name", _knows(Role), "wait", "the role is too new"),
+    Rule("", _MISS, "user with name", _knows(User), "wait", "the user is too new"),
+    Rule("", _MISS, "instance profile", _knows(InstanceProfile), "wait", "the profile is too new"),
+    Rule("", _MISS, "role with name", _saw(Role), "look again", "the role was there"),
+    Rule("", _MISS, "user with name", _saw(User), "look again", "the user was there"),
+    Rule("", _MISS, "instance profile", _saw(InstanceProfile), "look again", "it was there"),
     Rule("", "ConcurrentModification", "", _always, "wait", "somebody else writes to it"),
     Rule("Create", "EntityAlreadyExists", "", _always, "look again", "it is there already"),
     Rule("AddRole", "EntityAlreadyExists", "", _always, "look again", "a role is in already"),

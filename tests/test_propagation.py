@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -66,6 +66,7 @@ class Case(NamedTuple):
     answer: tuple[str, str]
     change: Change
     applied: tuple[Change, ...] = ()
+    seen: tuple[str, ...] = ()
 
 
 # For each rule what it is for, and near misses: the same code where it means something else.
@@ -92,6 +93,11 @@ CASES: dict[str, Case] = {
     "new profile": Case("wait", NO_PROFILE, ADD, (MADE_PROFILE,)),
     "new profile, tag": Case("wait", NO_PROFILE, TAG_PROFILE, (MADE_PROFILE,)),
     "profile not new": Case("final", NO_PROFILE, ADD, (MADE_ROLE,)),
+    "role seen": Case("look again", NO_ROLE, ATTACH, (), (f"role {ROLE}",)),
+    "user seen": Case("look again", NO_USER, ATTACH_USER, (), (f"user {USER}",)),
+    "profile seen": Case("look again", NO_PROFILE, ADD, (), (f"instance-profile {ROLE}",)),
+    "role seen, profile unknown": Case("final", NO_PROFILE, ADD, (), (f"role {ROLE}",)),
+    "role seen, no such policy": Case("final", NO_POLICY, ATTACH, (), (f"role {ROLE}",)),
     "busy": Case("wait", BUSY, ATTACH),
     "busy with words": Case("wait", ("ConcurrentModification", "Try later."), MADE_ROLE),
     "for minutes": Case("final", ("EntityTemporarilyUnmodifiable", "Try later."), DELETE_USER),
@@ -126,7 +132,7 @@ CASES: dict[str, Case] = {
 def run_of(case: Case) -> Run:
     """Return a run that has applied the changes of *case*, and knows what they created."""
     known = {change.target for change in case.applied if change.creates}
-    return Run(Propagation(), 0.0, list(case.applied), known)
+    return Run(Propagation(), 0.0, list(case.applied), known, set(case.seen))
 
 
 def error_of(code: str, words: str, operation: str = "AttachRolePolicy") -> ClientError:
@@ -229,8 +235,8 @@ class TestAtOnce:
             )
         assert (caught.value.attempts, virtual_time.slept) == (1, [])
 
-    def test_gone(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
-        """A role that another run made, and that has gone since, is not waited for."""
+    def test_denied_for_good(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A role that reads show and writes deny is looked at again until the time is up."""
         ensure_agent_role(session=session)
         client = session.client("iam")
         answer(client, "AttachRolePolicy", itertools.repeat(NO_ROLE))
@@ -238,4 +244,20 @@ class TestAtOnce:
             ensure_agent_role(
                 policies=[ADMIN_POLICY], iam=client, propagation=virtual_time.propagation()
             )
-        assert (caught.value.attempts, virtual_time.slept) == (1, [])
+        assert (caught.value.attempts, caught.value.overtaken) == (1, True)
+        assert 50 < sum(virtual_time.slept) <= 60
+
+    def test_gone(self, session: boto3.Session, iam: Any, virtual_time: VirtualTime) -> None:
+        """A user that somebody deletes between look and change is made anew."""
+        ensure_agent_user(policies=[], session=session)
+        client = session.client("iam")
+        pending = [USER]
+
+        def delete(**_event: object) -> None:
+            if pending:
+                iam.delete_user(UserName=pending.pop())
+
+        client.meta.events.register("before-call.iam.AttachUserPolicy", delete)
+        user = ensure_agent_user(iam=client, propagation=virtual_time.propagation())
+        assert [change.operation for change in user.changes] == ["CreateUser", "AttachUserPolicy"]
+        assert virtual_time.slept == [0.5]
