@@ -1,4 +1,4 @@
-"""Every check of this project; plain ``nox`` runs them all.
+"""Every check of this project; plain ``nox`` runs them all, but for the long ``soak``.
 
 ``nox -s tests`` runs one of them, and ``nox -s tests -- tests/test_state.py -k role`` hands
 arguments on to pytest. The interpreter is the one that runs nox; ``nox --force-python 3.13 -s

@@ -13,6 +13,7 @@
 """
 
 from cwagent_iam.testing.aws_in_memory import sandbox
+from cwagent_iam.testing.lagging import Crash, Fault, LaggyIAM, Profile, laggy_iam
 from cwagent_iam.testing.strict import strict_iam
 
-__all__ = ["sandbox", "strict_iam"]
+__all__ = ["Crash", "Fault", "LaggyIAM", "Profile", "laggy_iam", "sandbox", "strict_iam"]

@@ -1,0 +1,263 @@
+"""The lagging IAM: moto is the truth, and what each request gets to see of it is decided here."""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import attrs
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.iam.models import iam_backends
+
+from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.propagation import Propagation
+from cwagent_iam.testing.aws_in_memory import sandbox
+from cwagent_iam.testing.lagging.faults import Fault, Faults, TokenBucket, answer
+from cwagent_iam.testing.lagging.moto_state import frozen, half_built, is_same, showing, things
+from cwagent_iam.testing.lagging.profiles import PROFILES, REPLICAS, Plane, Profile
+from cwagent_iam.testing.lagging.replies import refusal
+from cwagent_iam.testing.lagging.versions import Versions
+from cwagent_iam.testing.lagging.views import (
+    View,
+    refused_by_ec2,
+    refused_by_iam,
+    refused_by_sts,
+    refused_for_key,
+)
+from cwagent_iam.testing.lagging.virtual_clock import VirtualClock, predictable
+from cwagent_iam.testing.lagging.wire import HEADER, Request, Sent, Trace, outcome_of, sent_as
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import boto3
+    from botocore.awsrequest import AWSPreparedRequest
+    from moto.iam.models import IAMBackend
+
+    from cwagent_iam.testing.lagging.replies import Reply
+
+_TRUTH = "truth"
+_OTHER_PLANES: dict[str, Plane] = {"sts": "authz", "ec2": "ec2"}
+
+
+@attrs.define(kw_only=True)
+class LaggyIAM:
+    """An open lagging IAM.
+
+    Attributes:
+        session: A session whose clients see it, faults and all.
+        clock: The time, which passes only when somebody sleeps or sends a request.
+        trace: Every request so far, a line each.
+    """
+
+    session: boto3.Session
+    clock: VirtualClock
+    trace: Trace = attrs.field(factory=Trace)
+    _profile: Profile
+    _random: random.Random
+    _iam: IAMBackend
+    _versions: Versions
+    _faults: Faults
+    _buckets: dict[str, TokenBucket] = attrs.field(factory=dict)
+    _next_replica: int = 0
+    _rivals: list[tuple[int, Callable[[], object]]] = attrs.field(factory=list)
+
+    @property
+    def propagation(self) -> Propagation:
+        """How this library waits here, by the clock of this IAM and in no real time."""
+        return Propagation(
+            clock=self.clock.time, sleep=self.clock.sleep, random=self._random.random
+        )
+
+    @property
+    def truth(self) -> Any:
+        """A client for IAM that sees everything at once, and that nothing ever happens to."""
+        return self.client(_TRUTH)
+
+    def client(self, name: str, service: str = "iam") -> Any:
+        """Return a client with a *name* of its own, for rivals and for faults of one client."""
+        session: Any = self.session
+        client = session.client(service)
+        client.meta.events.register("before-sign", partial(_sign, name))
+        return client
+
+    def fail(self, fault: Fault) -> None:
+        """Let requests fail as *fault* says, from now on."""
+        self._faults.add(fault)
+
+    def before_request(self, number: int, act: Callable[[], object]) -> None:
+        """Let somebody *act* right before the request of this number is carried out."""
+        self._rivals.append((number, act))
+
+    def settle(self) -> None:
+        """Let the time pass until everybody knows everything."""
+        self.clock.now = max(self.clock.now, self._versions.settled())
+
+    def process(self, moto: Callable[[], Reply | None], request: AWSPreparedRequest) -> Any:
+        """Answer *request*, with or without the help of *moto*."""
+        sent = sent_as(request, len(self.trace) + 1)
+        if sent.client == _TRUTH:
+            return self._carry_out(moto, lagging=False)
+        entry = Request(
+            number=sent.number,
+            time=self.clock.elapsed,
+            client=sent.client,
+            operation=sent.operation,
+            target=sent.target,
+            reads=sent.reads,
+        )
+        self.trace.append(entry)
+        self.clock.sleep(self._profile.latency)
+        self._let_rivals_act(sent.number)
+        fault = self._faults.strike(sent)
+        try:
+            reply = self._reply(moto, sent, entry, fault)
+        except BaseException as error:
+            entry.outcome = type(error).__name__
+            raise
+        entry.outcome = outcome_of(reply)
+        return reply
+
+    def _let_rivals_act(self, number: int) -> None:
+        due = [rival for rival in self._rivals if rival[0] <= number]
+        self._rivals = [rival for rival in self._rivals if rival[0] > number]
+        for _, act in due:
+            act()
+
+    def _reply(
+        self,
+        moto: Callable[[], Reply | None],
+        sent: Sent,
+        entry: Request,
+        fault: Fault | None,
+    ) -> Any:
+        if not self._bucket(sent).take(self.clock.now):
+            return refusal(sent.service, "Throttling", "Rate exceeded", 400)
+        entry.fault = str(fault or "")
+        if fault and fault.when == "before":
+            return answer(fault, sent)
+        reply = self._serve(moto, sent, entry)
+        return answer(fault, sent) if fault else reply
+
+    def _bucket(self, sent: Sent) -> TokenBucket:
+        rate, burst = self._profile.read_rate if sent.reads else self._profile.write_rate
+        return self._buckets.setdefault(sent.operation, TokenBucket(rate, burst))
+
+    def _serve(self, moto: Callable[[], Reply | None], sent: Sent, entry: Request) -> Any:
+        entry.replica = self._route(sent)
+        view = View(self._versions, "authz", entry.replica, self.clock.now)
+        refused = refused_for_key(view, sent)
+        if refused:
+            return refused
+        if sent.service in _OTHER_PLANES:
+            view = attrs.evolve(view, plane=_OTHER_PLANES[sent.service])
+            return refused_by_sts(view, sent) or refused_by_ec2(view, sent) or moto()
+        if sent.reads:
+            return self._read(moto, attrs.evolve(view, plane="read"))
+        truthful = self._random.random() >= self._profile.stale_writes
+        view = attrs.evolve(view, plane="admission")
+        refused = refused_by_iam(view.truth if truthful else view, sent)
+        return refused or self._carry_out(moto, lagging=True)
+
+    def _route(self, sent: Sent) -> int | None:
+        router = self._profile.router
+        place = self._next_replica
+        self._next_replica += 1
+        match router:
+            case "newest":
+                return None
+            case "random":
+                return self._random.randrange(REPLICAS)
+            case "sticky":
+                return sum(sent.client.encode()) % REPLICAS
+            case "alternate":
+                return place % REPLICAS
+            case _:
+                return router[min(place, len(router) - 1)]
+
+    def _read(self, moto: Callable[[], Reply | None], view: View) -> Any:
+        """Let moto read what a replica knows; what is settled is the same in truth and in view."""
+        late: dict[tuple[str, str], Any] = {}
+        for key in self._versions.unsettled(view.now) if view.replica is not None else ():
+            version = self._versions.at(key, view.plane, view.replica, view.now)
+            known = version.copy
+            if known is not None and view.replica is not None:
+                known = known if version.built[view.replica] <= view.now else half_built(known)
+            late[key] = known
+        with showing(self._iam, late):
+            return moto()
+
+    def _carry_out(self, moto: Callable[[], Reply | None], *, lagging: bool) -> Any:
+        """Let moto write, and note what that has changed."""
+        reply = moto()
+        now = {key: frozen(thing, self._iam) for key, thing in things(self._iam).items()}
+        before = {key: version.copy for key, version in self._versions.newest()}
+        for key in now.keys() | before.keys():
+            new, old = now.get(key), before.get(key)
+            changed = (new is None) != (old is None) or (new is not None and not is_same(old, new))
+            if changed:
+                self._versions.commit(key, new, self.clock.now, lagging=lagging)
+        return reply
+
+
+@contextmanager
+def laggy_iam(
+    profile: str | Profile = "typical",
+    *,
+    seed: int = 0,
+    account_id: str = "123456789012",
+    region: str = "us-east-1",
+) -> Iterator[LaggyIAM]:
+    """Open a sandbox whose IAM is eventually consistent, throttles, and loses replies.
+
+    No real time passes: this library (by ``propagation``), botocore and the simulator share one
+    clock. All chance comes from *seed*, so a run can be repeated; when the block ends with an
+    error, the requests so far are noted on it.
+
+    Args:
+        profile: ``off``, ``typical``, ``bad_day``, ``adversarial``, or a `Profile` of your own.
+        seed: Where chance begins.
+        account_id: As for `sandbox`.
+        region: As for `sandbox`.
+
+    Yields:
+        The open IAM.
+
+    Raises:
+        IntentError: When there is no such profile.
+        RuntimeError: When another sandbox is open.
+    """
+    if not isinstance(profile, Profile) and profile not in PROFILES:
+        rule = f"must be a Profile or one of {', '.join(PROFILES)}"
+        raise IntentError(problems=(Problem.of("profile", profile, rule),))
+    chosen = profile if isinstance(profile, Profile) else PROFILES[profile]
+    chance, clock = random.Random(seed), VirtualClock()  # noqa: S311 - it shall be predictable
+    with sandbox(account_id=account_id, region=region) as session, predictable(clock, seed):
+        partition = session.get_partition_for_region(region)
+        laggy = LaggyIAM(
+            session=session,
+            clock=clock,
+            profile=chosen,
+            random=chance,
+            iam=iam_backends[account_id][partition],
+            versions=Versions(chosen, chance),
+            faults=Faults.of(chosen.faults, chance),
+        )
+        process_request = BotocoreStubber.process_request
+
+        def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+            return laggy.process(partial(process_request, stubber, request), request)
+
+        with patch.object(BotocoreStubber, "process_request", process):
+            try:
+                yield laggy
+            except BaseException as error:
+                error.add_note(f"seed {seed}\n{laggy.trace}")
+                raise
+
+
+def _sign(name: str, request: Any, **_event: object) -> None:
+    request.headers[HEADER] = name

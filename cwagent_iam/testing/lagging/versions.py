@@ -1,0 +1,107 @@
+"""What each replica knows: the versions of every thing, and when each replica sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from cwagent_iam.testing.lagging.profiles import REPLICAS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from random import Random
+
+    from cwagent_iam.testing.lagging.profiles import Plane, Profile
+
+Key: TypeAlias = "tuple[str, str]"
+"""The kind and the name of a thing."""
+
+
+@attrs.frozen
+class Version:
+    """What a thing was from one write to the next.
+
+    Attributes:
+        copy: What the thing was then; `None` if it was gone.
+        seen: When each replica of each plane gets to know; a plane left out knows at once.
+        built: When each replica has its ARN.
+    """
+
+    copy: Any
+    seen: Mapping[Plane, tuple[float, ...]] = attrs.field(factory=dict)
+    built: tuple[float, ...] = (float("-inf"),) * REPLICAS
+
+    def is_seen(self, plane: Plane, replica: int, now: float) -> bool:
+        """Say whether a replica knows it."""
+        return plane not in self.seen or self.seen[plane][replica] <= now
+
+    @property
+    def settled(self) -> float:
+        """When everybody knows it in full."""
+        return max(self.built + sum(self.seen.values(), ()))
+
+
+NEVER = Version(None)
+
+
+@attrs.define
+class Versions:
+    """The history of everything in IAM, as far as it is not over.
+
+    Attributes:
+        profile: The delays.
+        random: Where chance comes from.
+    """
+
+    profile: Profile
+    random: Random
+    _of: dict[Key, list[Version]] = attrs.field(factory=dict)
+
+    def commit(self, key: Key, copy: Any, now: float, *, lagging: bool) -> None:
+        """Note what a thing has become, or with `None`, that it is gone."""
+        history = self._of.get(key, [NEVER])
+        if not lagging:
+            self._of[key] = [Version(copy)]
+            return
+        replicas = range(REPLICAS)
+        seen: dict[Plane, tuple[float, ...]] = {
+            plane: tuple(now + lag.seconds(replica, self.random) for replica in replicas)
+            for plane, lag in self.profile.lags.items()
+        }
+        version = Version(copy, seen)
+        if history[-1].copy is None:
+            start = seen.get("read", (now,) * REPLICAS)
+            version = attrs.evolve(version, built=tuple(map(self._building, replicas, start)))
+        # What was before a version that all know by now is of no interest any more.
+        over = max((i for i, each in enumerate(history) if each.settled <= now), default=0)
+        self._of[key] = [*history[over:], version]
+
+    def _building(self, replica: int, seen: float) -> float:
+        if self.random.random() >= self.profile.half_built:
+            return seen
+        return seen + self.profile.building.seconds(replica, self.random)
+
+    def at(self, key: Key, plane: Plane, replica: int | None, now: float) -> Version:
+        """Return the newest version that a replica knows; the newest of all if it is `None`."""
+        history = self._of.get(key, [NEVER])
+        if replica is None:
+            return history[-1]
+        # All know the first one: that there was nothing yet, or what was settled long ago.
+        return next(each for each in reversed(history) if each.is_seen(plane, replica, now))
+
+    def has(self, key: Key) -> bool:
+        """Say whether there ever was a thing of that name."""
+        return key in self._of
+
+    def newest(self) -> Iterator[tuple[Key, Version]]:
+        """Go through the truth."""
+        return ((key, history[-1]) for key, history in self._of.items())
+
+    def unsettled(self, now: float) -> list[Key]:
+        """Name what some replica does not know in full."""
+        return [key for key, history in self._of.items() if history[-1].settled > now]
+
+    def settled(self) -> float:
+        """When everybody knows everything."""
+        return max((version.settled for _, version in self.newest()), default=float("-inf"))

@@ -1,0 +1,165 @@
+"""What a replica makes of a request: the refusals of AWS that come from a stale view."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from cwagent_iam.testing.lagging.replies import MISSING, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cwagent_iam.testing.lagging.profiles import Plane
+    from cwagent_iam.testing.lagging.replies import Reply
+    from cwagent_iam.testing.lagging.versions import Key, Versions
+    from cwagent_iam.testing.lagging.wire import Sent
+
+_PRINCIPAL = re.compile(r"arn:[^:]+:iam::[0-9]{12}:(?:role|user)/.*[^/]")
+_PROFILE = re.compile(r"(?:^|\.)IamInstanceProfile\.(Name|Arn)$")
+_CONFLICT = "Cannot delete entity, must {} first."
+
+
+@attrs.frozen
+class View:
+    """What one replica of a plane knows at a time; the truth if there is no replica."""
+
+    versions: Versions
+    plane: Plane
+    replica: int | None
+    now: float
+
+    def get(self, key: Key) -> Any:
+        """Return what it knows of a thing; `None` if it knows of none."""
+        return self.versions.at(key, self.plane, self.replica, self.now).copy
+
+    def is_late(self, key: Key) -> bool:
+        """Say whether it does not know a thing that exists."""
+        return self.get(key) is None and self.truth.get(key) is not None
+
+    @property
+    def truth(self) -> View:
+        """What has been written."""
+        return attrs.evolve(self, replica=None)
+
+    def of_kind(self, kind: str) -> Iterator[Any]:
+        """Go through all that it knows of a kind."""
+        found = (self.get(key) for key, _ in self.versions.newest() if key[0] == kind)
+        return (each for each in found if each is not None)
+
+
+def refused_by_iam(view: View, sent: Sent) -> Reply | None:
+    """Return how IAM refuses a request of which it does not know all parts, or `None`."""
+    for key in sent.named:
+        kind, name = key
+        # moto has AWS's words for a policy, and knows those by AWS, which have no versions here.
+        if view.is_late(key) or (kind not in {"policy", "access key"} and view.get(key) is None):
+            return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
+    boundary = sent.parameters.get("PermissionsBoundary", "")
+    if view.is_late(("policy", boundary)):
+        words = f"Scope ARN: {boundary} does not exist or is not attachable."
+        return refusal("iam", "NoSuchEntity", words, 404)
+    for arn in _principals(sent):
+        if view.is_late(_key_of(arn)):
+            words = f'Invalid principal in policy: "AWS":"{arn}"'
+            return refusal("iam", "MalformedPolicyDocument", words, 400)
+    return _not_a_member(view.truth, sent) or _conflict(view, sent)
+
+
+def _principals(sent: Sent) -> list[str]:
+    """Name the roles and users that the trust in *sent* lets in."""
+    if sent.operation == "CreateRole":
+        text = sent.parameters.get("AssumeRolePolicyDocument", "")
+    elif sent.operation == "UpdateAssumeRolePolicy":
+        text = sent.parameters.get("PolicyDocument", "")
+    else:
+        return []
+    try:
+        statements = json.loads(text)["Statement"]
+    except (ValueError, KeyError, TypeError):
+        return []  # whether it is a trust at all is another question
+    found: list[Any] = []
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principal = statement.get("Principal") if isinstance(statement, dict) else None
+        named = principal.get("AWS") if isinstance(principal, dict) else None
+        found += named if isinstance(named, list) else [named]
+    return [each for each in found if isinstance(each, str) and _PRINCIPAL.fullmatch(each)]
+
+
+def _key_of(arn: str) -> Key:
+    kind, _, path = arn.rpartition(":")[2].partition("/")
+    return kind, path.rpartition("/")[2]
+
+
+def _not_a_member(truth: View, sent: Sent) -> Reply | None:
+    """Refuse to take a role out of a profile that does not hold it; moto breaks over that."""
+    if sent.operation != "RemoveRoleFromInstanceProfile":
+        return None
+    name, role = sent.parameters["InstanceProfileName"], sent.parameters["RoleName"]
+    profile = truth.get(("instance profile", name))
+    if profile is None or role in {each.name for each in profile.roles}:
+        return None
+    words = f"Role {role} in Instance Profile {name} cannot be found."
+    return refusal("iam", "NoSuchEntity", words, 404)
+
+
+def _conflict(view: View, sent: Sent) -> Reply | None:
+    """Refuse to delete what still has something on it, as far as the replica knows."""
+    if not sent.operation.startswith("Delete") or len(sent.named) != 1:
+        return None
+    ((kind, name),) = sent.named
+    thing = view.get((kind, name))
+    if f"Delete{kind.title().replace(' ', '')}" != sent.operation or thing is None:
+        return None
+    profiles = view.of_kind("instance profile") if kind == "role" else ()
+    obstacles = {
+        "remove roles from instance profile": bool(getattr(thing, "roles", ()))
+        or any(name == role.name for profile in profiles for role in profile.roles),
+        "detach all policies": bool(getattr(thing, "managed_policies", ())),
+        "delete policies": bool(getattr(thing, "policies", ())),
+    }
+    words = next((each for each, there in obstacles.items() if there), None)
+    return refusal("iam", "DeleteConflict", _CONFLICT.format(words), 409) if words else None
+
+
+def refused_by_sts(view: View, sent: Sent) -> Reply | None:
+    """Return how STS refuses a role that it does not know, or `None`."""
+    arn = sent.parameters.get("RoleArn", "")
+    if sent.operation != "AssumeRole" or not view.is_late(_key_of(arn)):
+        return None
+    words = (
+        f"User: {sent.access_key} is not authorized to perform: sts:AssumeRole on resource: {arn}"
+    )
+    return refusal("sts", "AccessDenied", words, 403)
+
+
+def refused_for_key(view: View, sent: Sent) -> Reply | None:
+    """Return how any service refuses an access key that it does not know or let in, or `None`."""
+    key = ("access key", sent.access_key)
+    known = view.get(key)
+    if (known is None and not view.versions.has(key)) or getattr(known, "status", "") == "Active":
+        return None
+    words = "The security token included in the request is invalid."
+    return refusal(sent.service, "InvalidClientTokenId", words, 403)
+
+
+def refused_by_ec2(view: View, sent: Sent) -> Reply | None:
+    """Return how EC2 refuses an instance profile that it does not know in full, or `None`."""
+    given = ((_PROFILE.search(name), value) for name, value in sent.parameters.items())
+    field, value = next(((found[1], value) for found, value in given if found), ("", ""))
+    if not field:
+        return None
+    profile = view.get(("instance profile", value.split("/")[-1]))
+    if profile is None:
+        words = (
+            f"Value ({value}) for parameter iamInstanceProfile.{field.lower()} is invalid. "
+            f"Invalid IAM Instance Profile {'name' if field == 'Name' else 'ARN'}"
+        )
+    elif not any(view.get(("role", role.name)) for role in profile.roles):
+        words = f'IAM Instance Profile "{profile.arn}" has no associated IAM Roles'
+    else:
+        return None
+    return refusal("ec2", "InvalidParameterValue", words, 400)

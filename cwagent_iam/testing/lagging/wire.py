@@ -1,0 +1,157 @@
+"""Requests on the wire: what was sent, by whom, and what became of it."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import attrs
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
+
+HEADER = "x-sandbox-client"
+"""The header in which a client of the lagging IAM says its name."""
+
+
+_KINDS = {
+    "InstanceProfileName": "instance profile",
+    "RoleName": "role",
+    "UserName": "user",
+    "AccessKeyId": "access key",
+    "PolicyArn": "policy",
+}
+_NAMES = {
+    "CreateInstanceProfile": "instance profile",
+    "CreateRole": "role",
+    "CreateUser": "user",
+    "CreatePolicy": "policy",
+}
+_OWNER = ("InstanceProfileName", "RoleName", "UserName", "PolicyArn", "PolicyName", "RoleArn")
+_READS = ("Get", "List", "Simulate", "Describe", "AssumeRole")
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]*/[^/]*/([^/]+)/")
+
+
+@attrs.frozen(kw_only=True)
+class Sent:
+    """A request as it was sent.
+
+    Attributes:
+        number: Its place among all requests, from 1.
+        client: The name of who sent it.
+        service: ``iam``, ``sts``, ``ec2`` or another service's signing name.
+        operation: The operation.
+        parameters: Its arguments.
+        access_key: The id of the access key it was signed with.
+        url: Where it was sent.
+        body: The arguments as sent.
+    """
+
+    number: int
+    client: str
+    service: str
+    operation: str
+    parameters: dict[str, str]
+    access_key: str
+    url: str
+    body: str
+
+    @property
+    def reads(self) -> bool:
+        """Whether it changes nothing."""
+        return self.operation.startswith(_READS)
+
+    @property
+    def target(self) -> str:
+        """The name of what it is done to; empty if nothing is named."""
+        return next((self.parameters[key] for key in _OWNER if key in self.parameters), "")
+
+    @property
+    def creates(self) -> str | None:
+        """The kind of thing that it makes under a name of the caller's choice."""
+        return _NAMES.get(self.operation)
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The kind and name of everything that must exist for it, what it is done to first."""
+        pairs = [(kind, self.parameters.get(key)) for key, kind in _KINDS.items()]
+        return [(kind, name) for kind, name in pairs if name and kind != self.creates]
+
+
+def sent_as(request: AWSPreparedRequest, number: int) -> Sent:
+    """Read *request*."""
+    body: Any = request.body or ""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    parameters = dict(parse_qsl(text, keep_blank_values=True))
+    credential = _CREDENTIAL.search(_header(request, "Authorization"))
+    access_key, service = credential.groups() if credential else ("", "")
+    return Sent(
+        number=number,
+        client=_header(request, HEADER) or "other",
+        service=service,
+        operation=parameters.pop("Action", ""),
+        parameters=parameters,
+        access_key=access_key,
+        url=request.url,
+        body=text,
+    )
+
+
+def _header(request: AWSPreparedRequest, name: str) -> str:
+    value: str | bytes = request.headers.get(name, "")
+    return value.decode() if isinstance(value, bytes) else value
+
+
+@attrs.define(kw_only=True)
+class Request:
+    """A request, and what became of it; one line of a trace.
+
+    Attributes:
+        number: Its place among all requests, from 1.
+        time: When it was sent, in seconds from the beginning.
+        client: The name of who sent it.
+        operation: The operation.
+        target: The name of what it is done to.
+        reads: Whether it changes nothing.
+        replica: Which replica answered; `None` for the truth.
+        fault: What went wrong, as an instruction of the simulator; empty if nothing.
+        outcome: What the client got: a status with AWS's code, or the class of an exception.
+    """
+
+    number: int
+    time: float
+    client: str
+    operation: str
+    target: str
+    reads: bool
+    replica: int | None = None
+    fault: str = ""
+    outcome: str = ""
+
+    def __str__(self) -> str:
+        """One line."""
+        replica = "-" if self.replica is None else self.replica
+        fault = f"  [{self.fault}]" if self.fault else ""
+        return (
+            f"{self.number:4} {self.time:8.2f} {self.client:8} {replica} "
+            f"{self.operation} {self.target} -> {self.outcome}{fault}"
+        )
+
+
+class Trace(list[Request]):
+    """All requests, in the order in which they were sent."""
+
+    def __str__(self) -> str:
+        """A table with a line for each request."""
+        head = "   #     time client   replica, operation, target -> outcome"
+        return "\n".join([head, *map(str, self)])
+
+
+def outcome_of(reply: tuple[int, object, str | bytes]) -> str:
+    """Say what a reply says, in a few words."""
+    status, _, body = reply
+    text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
+    code = re.search("<Code>(.*?)</Code>", text) if status >= HTTPStatus.BAD_REQUEST else None
+    return f"{status} {code[1]}" if code else str(status)

@@ -1,0 +1,164 @@
+"""Runs many schedules of a lagging, failing IAM, and prints figures; ``nox -s soak -- 300``.
+
+A schedule is one flow (create, mend, remove) of one identity (role, user) under one profile and
+one seed. It fails if the truth is not as it should be in the end, if anything foreign was touched,
+if a second object was made, or if an error was raised that is not one of this library; an error
+of this library must leave a world in which the same call, made again, ends right.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+import statistics
+import sys
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from cwagent_iam import (
+    CwAgentIamError,
+    diff,
+    ensure,
+    observe,
+    plan_agent_role,
+    plan_agent_user,
+    remove,
+)
+from cwagent_iam.testing import laggy_iam
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cwagent_iam import Result, State
+    from cwagent_iam.testing import LaggyIAM
+
+PROFILES = ("typical", "bad_day", "adversarial")
+PLANS = {
+    "role": plan_agent_role(description="agent", tags={"Team": "x"}),
+    "user": plan_agent_user(tags={"Team": "x"}),
+}
+FLOWS = ("create", "mend", "remove")
+FOREIGN = "foreign"
+SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
+TRUST = (
+    '{"Version":"2012-10-17",'
+    '"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}'
+)
+
+
+@attrs.frozen
+class Run:
+    """What came of one schedule."""
+
+    flow: str
+    requests: int
+    seconds: float
+    errors: tuple[str, ...]
+    failure: str
+
+
+def run_all(profile: str, plan: str, seed: int) -> list[Run]:
+    """Run the three flows of one identity one after the other."""
+    desired = PLANS[plan]
+    runs = []
+    with laggy_iam(profile, seed=seed) as lagging:
+        make_foreign(lagging)
+        for flow in FLOWS:
+            lagging.settle()
+            if flow == "mend":
+                break_something(lagging, desired)
+            requests, started = len(lagging.trace), lagging.clock.elapsed
+            errors, failure = run(lagging, desired, remove if flow == "remove" else ensure)
+            failure = failure or judge(lagging, desired, flow)
+            seconds = lagging.clock.elapsed - started
+            runs.append(Run(flow, len(lagging.trace) - requests, seconds, errors, failure))
+    return runs
+
+
+def run(
+    lagging: LaggyIAM, desired: State, flow: Callable[..., Result]
+) -> tuple[tuple[str, ...], str]:
+    """Call until it ends without an error, three times at most."""
+    errors: list[str] = []
+    for _ in range(3):
+        try:
+            flow(desired, session=lagging.session, propagation=lagging.propagation)
+        except CwAgentIamError as error:
+            errors.append(type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - any other error is a failure, and counted
+            return tuple(errors), f"raised {type(error).__name__}"
+        else:
+            return tuple(errors), ""
+    return tuple(errors), "never ends"
+
+
+def judge(lagging: LaggyIAM, desired: State, flow: str) -> str:
+    """Say what is wrong with the truth; nothing, usually."""
+    truth = lagging.truth
+    observed = observe(desired, iam=truth)
+    if observed.entities if flow == "remove" else diff(desired, observed):
+        return "ends wrong"
+    if truth.get_role(RoleName=FOREIGN)["Role"].get("Tags") != [{"Key": "Owner", "Value": "x"}]:
+        return "touched something foreign"
+    names = [role["RoleName"] for role in truth.list_roles()["Roles"]]
+    names += [user["UserName"] for user in truth.list_users()["Users"]]
+    ours = {each.name for each in observed.entities if each.kind != "instance-profile"}
+    return "" if sorted(names) == sorted({FOREIGN} | ours) else "made a second object"
+
+
+def make_foreign(lagging: LaggyIAM) -> None:
+    """Make something that is none of our business."""
+    tags = [{"Key": "Owner", "Value": "x"}]
+    lagging.truth.create_role(RoleName=FOREIGN, AssumeRolePolicyDocument=TRUST, Tags=tags)
+
+
+def break_something(lagging: LaggyIAM, desired: State) -> None:
+    """Undo by hand what the library has done."""
+    truth: Any = lagging.truth
+    (thing, *_) = desired.entities
+    if thing.kind == "user":
+        truth.detach_user_policy(UserName=thing.name, PolicyArn=SERVER)
+        return
+    truth.detach_role_policy(RoleName=thing.name, PolicyArn=SERVER)
+    truth.update_assume_role_policy(RoleName=thing.name, PolicyDocument=TRUST)
+    truth.remove_role_from_instance_profile(InstanceProfileName=thing.name, RoleName=thing.name)
+
+
+def schedules(seeds: int) -> Iterator[tuple[str, str, int]]:
+    """List profile, identity and seed of everything to run."""
+    return itertools.product(PROFILES, PLANS, range(seeds))
+
+
+def main() -> None:
+    """Run as many seeds as the first argument says, 50 unless given, and print figures."""
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    by_profile: dict[str, list[Run]] = collections.defaultdict(list)
+    failures = []
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        planned = list(schedules(seeds))
+        for schedule, runs in zip(
+            planned, pool.map(run_all, *zip(*planned, strict=True), chunksize=10), strict=True
+        ):
+            by_profile[schedule[0]] += runs
+            failures += [(*schedule, each.flow, each.failure) for each in runs if each.failure]
+    print("profile      schedules  requests  median s   99 % s  errors of ours  failures")
+    for profile, runs in by_profile.items():
+        times = sorted(each.seconds for each in runs)
+        row = (
+            len(runs),
+            sum(each.requests for each in runs),
+            statistics.median(times),
+            times[int(len(times) * 0.99)],
+            sum(len(each.errors) for each in runs),
+            sum(bool(each.failure) for each in runs),
+        )
+        print("{:12} {:9} {:9} {:9.1f} {:8.1f} {:15} {:9}".format(profile, *row))
+    for failure in failures[:20]:
+        print("failed:", *failure)
+    sys.exit(bool(failures))
+
+
+if __name__ == "__main__":
+    main()
