@@ -224,7 +224,7 @@ class ApplyError(RequestError):
         if self.code == "LimitExceeded" and self.overtaken:
             return "Some role is in the profile already: look which one, then call again."
         if self.code == "NoSuchEntity" and self.attempts > 1:
-            return "It is new and not visible yet: call again, or give it more time."
+            return "It is new and not visible yet, or gone again: call again, or give it more time."
         return super().advice
 
     def __str__(self) -> str:
@@ -261,7 +261,8 @@ class PropagationTimeoutError(CwAgentIamError):
             f"after {looks} in {self.seconds:.1f} s.",
             f"Not visible yet: {', '.join(unseen)}.",
             *self._already_applied(),
-            "Nothing is lost: call again to go on waiting, or give it more time.",
+            "Unless somebody has undone them nothing is lost:",
+            "call again to go on waiting, or give it more time.",
         ]
         return " ".join(sentences)
 

@@ -1,0 +1,74 @@
+"""Two programs on one identity: whatever one does in the middle of the other, it ends right."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cwagent_iam import CwAgentIamError, diff, ensure, observe, plan_agent_role, plan_agent_user
+from cwagent_iam import remove as remove_it
+from cwagent_iam.testing import laggy_iam
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam import Result, State
+    from cwagent_iam.testing import LaggyIAM
+
+PLANS = {"role": plan_agent_role(), "user": plan_agent_user()}
+# What one program does, what the other does in its middle, and whether all is there at first.
+RIVALS = {
+    "ensure meets ensure": (ensure, ensure, False),
+    "ensure meets remove": (ensure, remove_it, False),
+    "ensure of what is there meets remove": (ensure, remove_it, True),
+    "remove meets ensure": (remove_it, ensure, True),
+    "remove meets remove": (remove_it, remove_it, True),
+}
+
+
+def attempt(flow: Callable[..., Result], desired: State, **options: Any) -> str:
+    """Call, and return the name of the error that it ended with, if any, of this library."""
+    try:
+        flow(desired, **options)
+    except CwAgentIamError as error:
+        return type(error).__name__
+    return ""
+
+
+def names(lagging: LaggyIAM) -> list[str]:
+    """Return the names of all roles and users."""
+    truth = lagging.truth
+    roles = [role["RoleName"] for role in truth.list_roles()["Roles"]]
+    return roles + [user["UserName"] for user in truth.list_users()["Users"]]
+
+
+@pytest.mark.parametrize("profile", ["off", "typical"])
+@pytest.mark.parametrize("desired", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize(("flow", "rival", "there"), RIVALS.values(), ids=RIVALS)
+def test_whoever_comes_between_the_next_call_ends_right(
+    flow: Callable[..., Result],
+    rival: Callable[..., Result],
+    desired: State,
+    profile: str,
+    *,
+    there: bool,
+) -> None:
+    """Before any request of one, the other does its work: both end right or with a typed error."""
+    for number in range(1, 12):
+        with laggy_iam(profile, seed=number) as lagging:
+            waiting: Any = {"propagation": lagging.propagation}
+            if there:
+                ensure(desired, iam=lagging.truth)
+            other = lagging.client("rival")
+            act = partial(attempt, rival, desired, iam=other, **waiting)
+            lagging.before_request(number, act)
+            ended = attempt(flow, desired, session=lagging.session, **waiting)
+            if flow is rival:
+                assert ended == ""
+            lagging.settle()
+            flow(desired, session=lagging.session, **waiting)
+            left = observe(desired, iam=lagging.truth)
+            assert left.entities == () if flow is remove_it else not diff(desired, left)
+            assert len(names(lagging)) == (flow is ensure)
