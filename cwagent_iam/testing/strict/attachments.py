@@ -128,24 +128,6 @@ def _refuse_to_delete_a_policy_in_use(call: Call) -> None:
         refuse("DeleteConflict", text)
 
 
-def _create_user(call: Call, moto: Callable[[], ActionResult]) -> ActionResult:
-    """Keep the boundary, which moto drops."""
-    reply = moto()
-    if call.parameters.get("PermissionsBoundary"):
-        _put_user_boundary(call, moto)
-    return reply
-
-
-def _put_user_boundary(call: Call, _moto: Callable[[], ActionResult]) -> ActionResult:
-    boundary = {
-        "PermissionsBoundaryType": "Policy",
-        "PermissionsBoundaryArn": call.parameters["PermissionsBoundary"],
-    }
-    # moto sends every attribute that is named like a member of the reply.
-    vars(call.user).update(permissions_boundary=boundary)
-    return EmptyResult()
-
-
 def _delete_user_boundary(call: Call, _moto: Callable[[], ActionResult]) -> ActionResult:
     vars(call.user).pop("permissions_boundary", None)
     return EmptyResult()
@@ -168,7 +150,5 @@ RULES: dict[str, tuple[Rule, ...]] = {
 }
 OPERATIONS: dict[str, Operation] = {
     **{f"attach_{kind}_policy": _attach for kind in _PRINCIPALS},
-    "create_user": _create_user,
-    "put_user_permissions_boundary": _put_user_boundary,
     "delete_user_permissions_boundary": _delete_user_boundary,
 }
