@@ -26,7 +26,8 @@ nox.options.sessions = ["quickstart", "tests", "typing", "lint", "docs", "packag
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 # The examples of a page build on each other, so each file stays with one process.
-EVERYTHING = ["--cov", "--numprocesses=auto", "--dist=loadfile"]
+# In the order of collection, because the files with the longest tests have few of them.
+EVERYTHING = ["--cov", "--numprocesses=auto", "--dist=loadfile", "--no-loadscope-reorder"]
 
 INSTALLED = """
 import pathlib, sys, cwagent_iam
