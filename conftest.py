@@ -17,6 +17,8 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from cwagent_iam.testing import sandbox
 
+pytest_plugins = ["pytester"]  # runs the tests of tests/test_fixtures.py
+
 
 def open_sandbox(namespace: dict[str, Any]) -> None:
     """Let the examples of a page call AWS as its readers do, without ever reaching it."""

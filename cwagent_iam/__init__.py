@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cwagent_iam.aws import AWSSession, IAMClient
     from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Result
+    from cwagent_iam.consumers import consumer_retrying
     from cwagent_iam.differ import diff
     from cwagent_iam.documents import Document
+    from cwagent_iam.ec2 import EC2Client
     from cwagent_iam.errors import (
         ApplyError,
         Conflict,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
         PropagationTimeoutError,
         RequestError,
     )
+    from cwagent_iam.events import Event
     from cwagent_iam.executor import apply
     from cwagent_iam.observer import observe
     from cwagent_iam.pipeline import ensure, ensure_agent_role, ensure_agent_user, preview, remove
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY, ManagedPolicy
     from cwagent_iam.propagation import Propagation
     from cwagent_iam.state import InstanceProfile, Role, State, User
+    from cwagent_iam.visibility import EC2Answer, EC2Launch
 
 __all__ = [
     "ADMIN_POLICY",
@@ -47,6 +51,10 @@ __all__ = [
     "CwAgentIamError",
     "Difference",
     "Document",
+    "EC2Answer",
+    "EC2Client",
+    "EC2Launch",
+    "Event",
     "IAMClient",
     "InstanceProfile",
     "IntentError",
@@ -62,6 +70,7 @@ __all__ = [
     "State",
     "User",
     "apply",
+    "consumer_retrying",
     "diff",
     "ensure",
     "ensure_agent_role",
@@ -86,6 +95,10 @@ _ROOMS = {
     "CwAgentIamError": "errors",
     "Difference": "errors",
     "Document": "documents",
+    "EC2Answer": "visibility",
+    "EC2Client": "ec2",
+    "EC2Launch": "visibility",
+    "Event": "events",
     "IAMClient": "aws",
     "InstanceProfile": "state",
     "IntentError": "errors",
@@ -101,6 +114,7 @@ _ROOMS = {
     "State": "state",
     "User": "state",
     "apply": "executor",
+    "consumer_retrying": "consumers",
     "diff": "differ",
     "ensure": "pipeline",
     "ensure_agent_role": "pipeline",

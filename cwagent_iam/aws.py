@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+import attrs
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
@@ -88,26 +91,65 @@ class IAMClient(Protocol):
 class AWSSession(Protocol):
     """What builds clients; a `boto3.Session` does."""
 
-    def client(self, service_name: Literal["iam"], *, config: Any = ...) -> Any:
+    def client(self, service_name: Any, *, config: Any = ...) -> Any:
         """Return a client."""
 
 
-def client_for(session: AWSSession | None, iam: IAMClient | None) -> IAMClient:
+@attrs.define
+class IAMClients:
+    """The client for what may be repeated unseen, and one that sends everything once.
+
+    botocore repeats what was throttled or got no answer, and a second create whose first reply
+    was lost comes back as a refusal. Where this library repeats, botocore must not do so too, or
+    the attempts of both would multiply.
+
+    Attributes:
+        repeating: The client whose retries are botocore's.
+    """
+
+    repeating: IAMClient
+    _session: AWSSession | None
+    _once: IAMClient | None
+
+    @classmethod
+    def of(cls, session: AWSSession | None, iam: IAMClient | None) -> IAMClients:
+        """Use *iam* as it is for everything, or else build both from *session*."""
+        return cls(client_for(session, iam), session, iam)
+
+    @property
+    def once(self) -> IAMClient:
+        """The client that sends each request once; built when it is first needed."""
+        if self._once is None:
+            self._once = client_for(self._session, None, attempts=1)
+        return self._once
+
+
+def client_for(
+    session: AWSSession | None, iam: IAMClient | None, *, attempts: int = 4
+) -> IAMClient:
     """Return *iam* as it is, or a client of *session*, or one of boto3's default session.
 
     A client that is built here names its retries and timeouts, since botocore's defaults differ
-    between versions and can be changed by the caller's environment.
+    between versions and can be changed by the caller's environment. *attempts* counts the first.
     """
     if iam is not None:
         return iam
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 4},
+    built: IAMClient = (session or boto3).client("iam", config=_config(attempts))
+    return built
+
+
+def ec2_client_for(session: AWSSession | None, ec2: Any) -> Any:
+    """Return *ec2* as it is, or a client for EC2 of *session*, or of boto3's default session."""
+    return (session or boto3).client("ec2", config=_config(4)) if ec2 is None else ec2
+
+
+def _config(attempts: int) -> Config:
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": attempts},
         connect_timeout=5,
         read_timeout=15,
         user_agent_extra=f"cwagent-iam/{_version()}",
     )
-    built: IAMClient = (session or boto3).client("iam", config=config)
-    return built
 
 
 def _version() -> str:
@@ -115,6 +157,43 @@ def _version() -> str:
         return importlib.metadata.version("cwagent-iam")
     except importlib.metadata.PackageNotFoundError:  # bundles are often stripped of metadata
         return "unknown"
+
+
+Trouble: TypeAlias = Literal["throttled", "failing", "unreachable"]
+"""The account asks too much; AWS or the line broke, so that the work may be done or not; or no
+connection was made, so that nothing was sent."""
+
+_THROTTLED = frozenset(
+    {
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottledException",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+
+def trouble_of(error: BaseException) -> Trouble | None:
+    """Return the trouble that AWS or the line to it is in; `None` for an answer to the request."""
+    if isinstance(error, ClientError):
+        if code_of(error) in _THROTTLED:
+            return "throttled"
+        status = _metadata(error).get("HTTPStatusCode", 0)
+        return "failing" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
+    if isinstance(error, NoConnectionError):
+        return "unreachable"
+    broken = isinstance(error, (HTTPClientError, ResponseParserError, KeyError))
+    return "failing" if broken else None
+
+
+def may_be_done(error: BaseException) -> bool:
+    """Say whether AWS may have done what *error* answers, now or when botocore asked before."""
+    repeats: int = _metadata(error).get("RetryAttempts", 0)
+    return trouble_of(error) == "failing" or repeats > 0
 
 
 def code_of(error: BaseException) -> str | None:
@@ -127,8 +206,21 @@ def reason_of(error: BaseException) -> str:
     return _details(error).get("Message") or ("" if code_of(error) else str(error))
 
 
+def said(error: BaseException | None) -> str:
+    """Return code and words in one, or nothing where there was no error."""
+    return ": ".join(filter(None, [code_of(error), reason_of(error)])) if error else ""
+
+
 def _details(error: BaseException) -> Mapping[str, str]:
     """Return what AWS said; what stands between us and AWS may answer without any of it."""
-    response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
-    details: Mapping[str, str] = response.get("Error", {})
+    details: Mapping[str, str] = _response(error).get("Error", {})
     return details
+
+
+def _metadata(error: BaseException) -> Mapping[str, Any]:
+    metadata: Mapping[str, Any] = _response(error).get("ResponseMetadata", {})
+    return metadata
+
+
+def _response(error: BaseException) -> Mapping[str, Any]:
+    return error.response if isinstance(error, ClientError) else {}

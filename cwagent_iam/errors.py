@@ -8,7 +8,7 @@
     ├── RequestError                      AWS refused a request, or gave no answer
     │   ├── ObserveError                  ... while reading
     │   └── ApplyError                    ... while applying: others may be done already
-    └── PropagationTimeoutError           all was applied, but IAM did not show it in time
+    └── PropagationTimeoutError           all was applied, but AWS did not show it in time
 
 Every error carries its facts as attributes, and ``applied``: the changes that the failing call
 had already made. Where AWS answered with an error, that error is the ``__cause__``. Calling again
@@ -237,29 +237,37 @@ class ApplyError(RequestError):
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class PropagationTimeoutError(CwAgentIamError):
-    """Raised when every change was made, but IAM did not show it within the time given.
+    """Raised when every change was made, but AWS did not show it within the time given.
 
     Attributes:
         missing: The changes whose effect could not be seen.
         unformed: The kinds and names of what was shown without an ARN.
-        attempts: How many times everything was read.
+        unknown_to_ec2: The names of the instance profiles that EC2 does not know yet.
+        attempts: How many times everything was read, or EC2 was asked.
         seconds: How long that took, in seconds.
+        last_error: The code and words of the error that AWS gave last, when it was looked; empty if
+            it gave none. The error itself is the ``__cause__``.
     """
 
     missing: tuple[ChangeLike, ...]
     unformed: tuple[str, ...] = ()
+    unknown_to_ec2: tuple[str, ...] = ()
     attempts: int
     seconds: float
+    last_error: str = ""
 
     def __str__(self) -> str:
         """What is not visible yet, for how long it was watched, and what to do."""
         looks = "1 look" if self.attempts == 1 else f"{self.attempts} looks"
         unseen = [_names(self.missing)] if self.missing else []
         unseen += [f"the ARN of {target}" for target in self.unformed]
+        unseen += [f"instance-profile {name} in EC2" for name in self.unknown_to_ec2]
+        error = self.last_error.rstrip(".")
         sentences = [
-            "All changes were applied, but IAM does not show them all",
+            "All changes were applied, but AWS does not show them all",
             f"after {looks} in {self.seconds:.1f} s.",
             f"Not visible yet: {', '.join(unseen)}.",
+            *([f"AWS's last error was {error}."] if error else []),
             *self._already_applied(),
             "Unless somebody has undone them nothing is lost:",
             "call again to go on waiting, or give it more time.",

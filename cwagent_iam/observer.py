@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from cwagent_iam.aws import AWSSession, IAMClient
+    from cwagent_iam.changes import Change
     from cwagent_iam.state import Entity
 
 T = TypeVar("T")
@@ -62,56 +63,74 @@ def observe(
     Raises:
         ObserveError: When AWS refuses a read or gives no answer.
     """
-    reader = _Reader(client_for(session, iam))
-    return State.of(filter(None, map(reader.entity, desired.entities)))
+    return read(desired, client_for(session, iam))
 
 
-def observe_dependents(desired: State, *, iam: IAMClient) -> State:
-    """Read as `observe` does, and what else hangs on each thing, which stops its deletion.
+def read_target(change: Change, iam: IAMClient) -> State:
+    """Read what *change* is done to.
 
     Raises:
         ObserveError: As for `observe`.
     """
-    reader = _Reader(iam)
-    state = observe(desired, iam=iam)
-    for entity in state.entities:
-        dependents = frozenset(reader.dependents(entity))
-        state = state.with_entity(attrs.evolve(entity, dependents=dependents))
+    found = _Reader(iam, repr).entity(change.kind, change.name)
+    return State.of(filter(None, [found]))
+
+
+def read(
+    desired: State,
+    iam: IAMClient,
+    *,
+    missed: Callable[[BaseException], object] = repr,
+    dependents: bool = False,
+) -> State:
+    """Read as `observe` does.
+
+    Args:
+        desired: As for `observe`.
+        iam: The client.
+        missed: Called with AWS's error for each thing that it says is not there.
+        dependents: Read also what else hangs on each thing, which stops its deletion.
+
+    Raises:
+        ObserveError: As for `observe`.
+    """
+    reader = _Reader(iam, missed)
+    found = (reader.entity(type(each), each.name) for each in desired.entities)
+    state = State.of(filter(None, found))
+    for entity in state.entities if dependents else ():
+        hanging = frozenset(reader.dependents(entity))
+        state = state.with_entity(attrs.evolve(entity, dependents=hanging))
     return state
 
 
 @attrs.frozen
 class _Reader:
     iam: IAMClient
+    missed: Callable[[BaseException], object]
 
-    def entity(self, entity: Entity) -> Entity | None:
-        match entity:
-            case Role():
-                return self._role(entity)
-            case User():
-                return self._user(entity)
-            case InstanceProfile():
-                return self._instance_profile(entity)
-            case _:
-                assert_never(entity)
+    def entity(self, kind: type[Entity], name: str) -> Entity | None:
+        if issubclass(kind, Role):
+            return self._role(name)
+        return self._user(name) if issubclass(kind, User) else self._instance_profile(name)
 
     def dependents(self, entity: Entity) -> Iterator[str]:
         """Name what hangs on *entity* beside managed policies and the role in a profile."""
         match entity:
             case Role():
                 for row in _HANGS_ON_ROLE:
-                    yield from self._named(entity, *row, RoleName=entity.name)
+                    yield from self._named(entity.target, *row, RoleName=entity.name)
             case User():
                 for row in _HANGS_ON_USER:
-                    yield from self._named(entity, *row, UserName=entity.name)
+                    yield from self._named(entity.target, *row, UserName=entity.name)
                 yield from self._user_credentials(entity)
             case InstanceProfile():
                 return
             case _:
                 assert_never(entity)
 
-    def _role(self, wanted: Role) -> Role | None:
-        reply = self._get("GetRole", wanted, partial(self.iam.get_role, RoleName=wanted.name))
+    def _role(self, name: str) -> Role | None:
+        target = f"{Role.kind} {name}"
+        reply = self._get("GetRole", target, partial(self.iam.get_role, RoleName=name))
         if reply is None:
             return None
         role = reply["Role"]
@@ -123,13 +142,14 @@ class _Reader:
             description=role.get("Description", ""),
             max_session_duration=role["MaxSessionDuration"],
             permissions_boundary=_boundary(role),
-            policies=self._attached("ListAttachedRolePolicies", wanted, RoleName=wanted.name),
+            policies=self._attached("ListAttachedRolePolicies", target, RoleName=name),
             tags=_tags(role),
             arn=role["Arn"],
         )
 
-    def _user(self, wanted: User) -> User | None:
-        reply = self._get("GetUser", wanted, partial(self.iam.get_user, UserName=wanted.name))
+    def _user(self, name: str) -> User | None:
+        target = f"{User.kind} {name}"
+        reply = self._get("GetUser", target, partial(self.iam.get_user, UserName=name))
         if reply is None:
             return None
         user = reply["User"]
@@ -137,15 +157,15 @@ class _Reader:
             name=user["UserName"],
             path=user["Path"],
             permissions_boundary=_boundary(user),
-            policies=self._attached("ListAttachedUserPolicies", wanted, UserName=wanted.name),
+            policies=self._attached("ListAttachedUserPolicies", target, UserName=name),
             tags=_tags(user),
             arn=user["Arn"],
         )
 
-    def _instance_profile(self, wanted: InstanceProfile) -> InstanceProfile | None:
-        name = wanted.name
+    def _instance_profile(self, name: str) -> InstanceProfile | None:
+        target = f"{InstanceProfile.kind} {name}"
         get = partial(self.iam.get_instance_profile, InstanceProfileName=name)
-        reply = self._get("GetInstanceProfile", wanted, get)
+        reply = self._get("GetInstanceProfile", target, get)
         if reply is None:
             return None
         profile = reply["InstanceProfile"]
@@ -157,42 +177,43 @@ class _Reader:
             arn=profile["Arn"],
         )
 
-    def _attached(self, operation: str, owner: Entity, **name: str) -> frozenset[ManagedPolicy]:
-        policies = self._list(operation, owner, "AttachedPolicies", **name)
+    def _attached(self, operation: str, target: str, **name: str) -> frozenset[ManagedPolicy]:
+        policies = self._list(operation, target, "AttachedPolicies", **name)
         return frozenset(ManagedPolicy.from_arn(policy["PolicyArn"]) for policy in policies)
 
     def _user_credentials(self, user: User) -> Iterator[str]:
         """Name the credentials of *user* that IAM has no pages of."""
         get = partial(self.iam.get_login_profile, UserName=user.name)
-        if self._get("GetLoginProfile", user, get):
+        if self._get("GetLoginProfile", user.target, get):
             yield "login profile"
         get = partial(self.iam.list_service_specific_credentials, UserName=user.name)
-        reply = self._get("ListServiceSpecificCredentials", user, get) or {}
+        reply = self._get("ListServiceSpecificCredentials", user.target, get) or {}
         for credential in reply.get("ServiceSpecificCredentials", []):
             yield f"service-specific credential {credential['ServiceSpecificCredentialId']}"
 
     def _named(
-        self, owner: Entity, operation: str, result: str, key: str, word: str, **name: str
+        self, target: str, operation: str, result: str, key: str, word: str, **name: str
     ) -> Iterator[str]:
-        for item in self._list(operation, owner, result, **name):
+        for item in self._list(operation, target, result, **name):
             yield f"{word} {item[key] if key else item}"
 
-    def _list(self, operation: str, owner: Entity, result: str, **name: str) -> list[Any]:
+    def _list(self, operation: str, target: str, result: str, **name: str) -> list[Any]:
         paginator = self.iam.get_paginator(xform_name(operation))
-        pages = self._get(operation, owner, lambda: list(paginator.paginate(**name)))
+        pages = self._get(operation, target, lambda: list(paginator.paginate(**name)))
         return [item for page in pages or [] for item in page[result]]
 
-    def _get(self, operation: str, target: Entity, call: Callable[[], T]) -> T | None:
+    def _get(self, operation: str, target: str, call: Callable[[], T]) -> T | None:
         """Read; `None` means that there is no such thing."""
         try:
             return call()
         except AWS_ERRORS as error:
             code = code_of(error)
             if code == "NoSuchEntity":
+                self.missed(error)
                 return None
             reason = reason_of(error)
             raise ObserveError(
-                operation=operation, target=target.target, code=code, reason=reason
+                operation=operation, target=target, code=code, reason=reason
             ) from error
 
 

@@ -1,15 +1,17 @@
 """Runs many schedules of a lagging, failing IAM, and prints figures; ``nox -s soak -- 300``.
 
-A schedule is one flow (create, mend, remove) of one identity (role, user) under one profile and
-one seed. It fails if the truth is not as it should be in the end, if anything foreign was touched,
-if a second object was made, or if an error was raised that is not one of this library; an error
-of this library must leave a world in which the same call, made again, ends right.
+A schedule is one flow (create, mend, remove, create among two rivals) of one identity (role, user)
+under one profile and one seed. It fails if the truth is not as it should be in the end, if anything
+foreign was touched, if a second object was made, or if an error was raised that is not one of this
+library; an error of this library must leave a world in which the same call, made again, ends right.
 """
 
 from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
+import functools
 import itertools
 import statistics
 import sys
@@ -39,7 +41,7 @@ PLANS = {
     "role": plan_agent_role(description="agent", tags={"Team": "x"}),
     "user": plan_agent_user(tags={"Team": "x"}),
 }
-FLOWS = ("create", "mend", "remove")
+FLOWS = ("create", "mend", "remove", "rivals")
 FOREIGN = "foreign"
 SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
 TRUST = (
@@ -54,27 +56,53 @@ class Run:
 
     flow: str
     requests: int
+    retries: int
     seconds: float
     errors: tuple[str, ...]
     failure: str
 
 
 def run_all(profile: str, plan: str, seed: int) -> list[Run]:
-    """Run the three flows of one identity one after the other."""
+    """Run the flows of one identity one after the other."""
     desired = PLANS[plan]
     runs = []
     with laggy_iam(profile, seed=seed) as lagging:
         make_foreign(lagging)
         for flow in FLOWS:
-            lagging.settle()
-            if flow == "mend":
-                break_something(lagging, desired)
-            requests, started = len(lagging.trace), lagging.clock.elapsed
+            prepare(lagging, desired, flow, seed)
+            requests, retries = len(lagging.trace), lagging.trace.repeats
+            started = lagging.clock.elapsed
             errors, failure = run(lagging, desired, remove if flow == "remove" else ensure)
             failure = failure or judge(lagging, desired, flow)
-            seconds = lagging.clock.elapsed - started
-            runs.append(Run(flow, len(lagging.trace) - requests, seconds, errors, failure))
+            runs.append(
+                Run(
+                    flow=flow,
+                    requests=len(lagging.trace) - requests,
+                    retries=lagging.trace.repeats - retries,
+                    seconds=lagging.clock.elapsed - started,
+                    errors=errors,
+                    failure=failure,
+                )
+            )
     return runs
+
+
+def prepare(lagging: LaggyIAM, desired: State, flow: str, seed: int) -> None:
+    """Set the scene; what is removed has been written just before, and lags."""
+    if flow == "mend":
+        lagging.settle()
+        break_something(lagging, desired)
+    elif flow == "rivals":
+        lagging.settle()
+        for number in (1 + seed % 7, 3 + seed % 5):
+            rival = functools.partial(attempt, lagging, desired, f"rival {number}")
+            lagging.before_request(len(lagging.trace) + number, rival)
+
+
+def attempt(lagging: LaggyIAM, desired: State, name: str) -> None:
+    """Do as another program would at the same time, whatever comes of it."""
+    with contextlib.suppress(CwAgentIamError):
+        ensure(desired, iam=lagging.client(name))
 
 
 def run(
@@ -84,7 +112,7 @@ def run(
     errors: list[str] = []
     for _ in range(3):
         try:
-            flow(desired, session=lagging.session, propagation=lagging.propagation)
+            flow(desired, session=lagging.session)
         except CwAgentIamError as error:
             errors.append(type(error).__name__)
         except Exception as error:  # noqa: BLE001 - any other error is a failure, and counted
@@ -143,18 +171,20 @@ def main() -> None:
         ):
             by_profile[schedule[0]] += runs
             failures += [(*schedule, each.flow, each.failure) for each in runs if each.failure]
-    print("profile      schedules  requests  median s   99 % s  errors of ours  failures")
+    head = "profile      schedules  requests  retries  median s   99 % s  errors of ours  failures"
+    print(head)
     for profile, runs in by_profile.items():
         times = sorted(each.seconds for each in runs)
         row = (
             len(runs),
             sum(each.requests for each in runs),
+            sum(each.retries for each in runs),
             statistics.median(times),
             times[int(len(times) * 0.99)],
             sum(len(each.errors) for each in runs),
             sum(bool(each.failure) for each in runs),
         )
-        print("{:12} {:9} {:9} {:9.1f} {:8.1f} {:15} {:9}".format(profile, *row))
+        print("{:12} {:9} {:9} {:8} {:9.1f} {:8.1f} {:15} {:9}".format(profile, *row))
     for failure in failures[:20]:
         print("failed:", *failure)
     sys.exit(bool(failures))

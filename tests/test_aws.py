@@ -251,8 +251,8 @@ INCOMPLETE = {
     "no code": (400, "<ErrorResponse><Error><Message>m</Message></Error></ErrorResponse>", None),
     "no message": (
         409,
-        "<ErrorResponse><Error><Code>ConcurrentModification</Code></Error></ErrorResponse>",
-        "ConcurrentModification",
+        "<ErrorResponse><Error><Code>UnmodifiableEntity</Code></Error></ErrorResponse>",
+        "UnmodifiableEntity",
     ),
     "empty message": (
         409,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 import pytest
 from botocore.exceptions import (
@@ -32,6 +32,8 @@ from cwagent_iam import changes as the
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import boto3
 
     from cwagent_iam import State
@@ -244,18 +246,32 @@ ERRORS: dict[str, tuple[Exception, str | None, str]] = {
         "AccessDenied",
         "No.",
     ),
-    "unreachable": (EndpointConnectionError(endpoint_url=URL), None, "Could not connect"),
-    "timeout": (ReadTimeoutError(endpoint_url=URL), None, "Read timeout"),
     "no credentials": (NoCredentialsError(), None, "Unable to locate credentials"),
-    "no XML": (ResponseParserError("invalid XML received"), None, "invalid XML received"),
+}
+# What a request meets that is no answer of IAM: the words, and whether AWS may have done the work.
+TROUBLES: dict[str, tuple[Exception, str]] = {
+    "throttled": (
+        ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "X"),
+        "Rate exceeded",
+    ),
+    "500 without a word": (
+        ClientError(cast("Any", {"ResponseMetadata": {"HTTPStatusCode": 500}}), "X"),
+        "attempts in 55.8 s",
+    ),
+    "unreachable": (EndpointConnectionError(endpoint_url=URL), "Could not connect"),
+    "timeout": (ReadTimeoutError(endpoint_url=URL), "Read timeout"),
+    "no XML": (ResponseParserError("invalid XML received"), "invalid XML received"),
+    "XML of somebody else": (KeyError("CreateRoleResponse"), "CreateRoleResponse"),
 }
 
 
-def fail(client: Any, event: str, error: BaseException) -> None:
-    """Raise *error* at every *event* of *client*."""
+def fail(client: Any, event: str, error: BaseException | Iterator[BaseException]) -> None:
+    """Raise *error* at every *event* of *client*, or each of some errors once."""
 
     def handler(**_event: object) -> None:
-        raise error
+        found = error if isinstance(error, BaseException) else next(error, None)
+        if found:
+            raise found
 
     client.meta.events.register(event, handler)
 
@@ -292,14 +308,69 @@ class TestFailure:
         rest = ensure(plan_agent_role(), session=session)
         assert rest.changes == planned.changes[position:]
 
+    @pytest.mark.parametrize("row", TROUBLES.values(), ids=list(TROUBLES))
+    @pytest.mark.parametrize("position", range(1, 4), ids=OPERATIONS[1:])
+    def test_trouble(
+        self,
+        session: boto3.Session,
+        virtual_time: VirtualTime,
+        row: tuple[Exception, str],
+        position: int,
+    ) -> None:
+        """Trouble is waited out until the time is up; the error says what is done and what not."""
+        error, words = row
+        client = session.client("iam")
+        fail(client, f"before-call.iam.{OPERATIONS[position]}", error)
+        planned = preview(plan_agent_role(), session=session)
+        with pytest.raises(ApplyError, match=words) as caught:
+            apply(planned, iam=client, propagation=virtual_time.propagation())
+        found = caught.value
+        assert (found.applied, found.remaining) == (
+            planned.changes[:position],
+            planned.changes[position:],
+        )
+        throttled = "Rate exceeded" in str(error)
+        waits = [1, 2, 4, 8, 10, 10, 10, 10] if throttled else [0.25, 0.5, 1, 2, 4, *[8] * 6]
+        assert virtual_time.slept == waits
+        assert (found.attempts, found.seconds) == (len(waits) + 1, sum(waits))
+        assert found.__cause__ is error
+
+    def test_never_reached(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """Where AWS cannot be reached at all, the first attempt is the last."""
+        client = session.client("iam")
+        fail(client, "before-call.iam", EndpointConnectionError(endpoint_url=URL))
+        planned = preview(plan_agent_role(), session=session)
+        with pytest.raises(ApplyError, match="Could not connect") as caught:
+            apply(planned, iam=client, propagation=virtual_time.propagation())
+        assert (caught.value.attempts, caught.value.applied, virtual_time.slept) == (1, (), [])
+
+    @pytest.mark.parametrize("call", [apply, ensure])
     @pytest.mark.parametrize("position", range(4), ids=OPERATIONS)
-    def test_lost_reply(self, session: boto3.Session, position: int) -> None:
-        """Where the change was made and its reply is lost, the next call finds it made."""
+    def test_lost_reply(
+        self, session: boto3.Session, virtual_time: VirtualTime, position: int, call: Any
+    ) -> None:
+        """Where the change was made and its reply is lost, it is recognised, and counts as ours."""
+        client = session.client("iam")
+        errors = iter([ReadTimeoutError(endpoint_url=URL)])
+        fail(client, f"after-call.iam.{OPERATIONS[position]}", errors)
+        planned = preview(plan_agent_role(), session=session)
+        given = planned if call is apply else plan_agent_role()
+        result = call(given, iam=client, propagation=virtual_time.propagation())
+        assert result.changes == planned.changes
+        assert len(result.arns) == 2
+        assert all(arn.startswith("arn:aws:iam::") for arn in result.arns.values())
+        assert virtual_time.slept == [0.25]
+
+    @pytest.mark.parametrize("position", range(4), ids=OPERATIONS)
+    def test_all_replies_lost(
+        self, session: boto3.Session, virtual_time: VirtualTime, position: int
+    ) -> None:
+        """Where no reply to a change ever comes, the next call finds it made."""
         client = session.client("iam")
         fail(client, f"after-call.iam.{OPERATIONS[position]}", ReadTimeoutError(endpoint_url=URL))
         planned = preview(plan_agent_role(), session=session)
         with pytest.raises(ApplyError) as caught:
-            ensure_agent_role(iam=client)
+            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
         assert caught.value.applied == planned.changes[:position]
         rest = ensure(plan_agent_role(), session=session)
         assert rest.changes == planned.changes[position + 1 :]

@@ -1,4 +1,4 @@
-"""The parts of the lagging IAM, each by itself: faults, profiles, replies, wire."""
+"""The parts of the lagging IAM, each by itself: faults, profiles, replies."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections import Counter
 from typing import Any, get_args
 
 import pytest
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
+from cwagent_iam import IntentError
 from cwagent_iam.testing.lagging.faults import Crash, Fault, Faults, Outcome, TokenBucket, answer
 from cwagent_iam.testing.lagging.profiles import PROFILES, Fixed, LogNormal, Plane
-from cwagent_iam.testing.lagging.replies import refusal
-from cwagent_iam.testing.lagging.wire import HEADER, Request, Sent, Trace, outcome_of, sent_as
+from cwagent_iam.testing.lagging.replies import refusal, throttled
+from cwagent_iam.testing.lagging.wire import Sent, outcome_of
 
 
-def sent(operation: str = "CreateRole", client: str = "ours", **parameters: str) -> Sent:
+def sent(
+    operation: str = "CreateRole", client: str = "ours", service: str = "iam", **parameters: str
+) -> Sent:
     """Make a request without a wire."""
     return Sent(
         number=7,
         client=client,
-        service="iam",
+        service=service,
         operation=operation,
         parameters=parameters,
         access_key="AKIA",
@@ -124,6 +126,7 @@ def test_faults_are_as_frequent_as_probable() -> None:
         ("Throttling", "400 Throttling"),
         ("ServiceFailure", "500 ServiceFailure"),
         ("ConcurrentModification", "409 ConcurrentModification"),
+        ("EntityTemporarilyUnmodifiable", "409 EntityTemporarilyUnmodifiable"),
         ("empty 500", "500"),
         ("HTML 503", "503"),
     ],
@@ -131,6 +134,20 @@ def test_faults_are_as_frequent_as_probable() -> None:
 def test_a_fault_can_be_a_reply(outcome: Outcome, said: str) -> None:
     """Status and code are those of AWS; a proxy or a broken server gives no code."""
     assert outcome_of(answer(Fault(outcome), sent())) == said
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ("iam", "400 Throttling"),
+        ("sts", "400 Throttling"),
+        ("ec2", "503 RequestLimitExceeded"),
+    ],
+)
+def test_each_service_throttles_in_its_own_words(service: str, said: str) -> None:
+    """EC2 has a code and a status of its own, for a full bucket and for a fault."""
+    assert outcome_of(throttled(service)) == said
+    assert outcome_of(answer(Fault("Throttling"), sent(service=service))) == said
 
 
 @pytest.mark.parametrize(
@@ -168,6 +185,12 @@ def test_a_bucket_lets_a_burst_through_and_refills() -> None:
 def test_fixed_delays_are_one_for_each_replica() -> None:
     """The last delay is for the replicas that have none of their own."""
     assert [Fixed(1.0, 4.0).seconds(replica, chance()) for replica in range(3)] == [1.0, 4.0, 4.0]
+
+
+def test_fixed_delays_are_one_at_least() -> None:
+    """Without a delay there is nothing to answer with, and it is said at once."""
+    with pytest.raises(IntentError, match=r"^delays=\(\): must be one delay for each replica"):
+        Fixed()
 
 
 def test_measured_delays_scatter_around_the_median_below_the_cap() -> None:
@@ -219,114 +242,3 @@ def test_a_refusal_has_the_form_of_its_service(service: str, root: str) -> None:
     assert (status, headers) == (404, {"content-type": "text/xml"})
     assert str(body).startswith(root)
     assert "<Code>NoSuchEntity</Code><Message>a &lt; b</Message>" in str(body)
-
-
-# --- wire -----------------------------------------------------------------------------------------
-
-
-def signed(data: str | bytes, **headers: str | bytes) -> AWSRequest:
-    """Make a request as botocore does."""
-    return AWSRequest("POST", "https://iam.amazonaws.com/", headers, data)
-
-
-def test_a_request_is_read_from_the_wire() -> None:
-    """Operation, arguments, signer and sender are found, empty arguments included."""
-    request = signed(
-        "Action=CreateRole&RoleName=Agent&Description=&Path=%2Fa%2F",
-        Authorization=b"AWS4-HMAC-SHA256 Credential=AKIAX/20260101/us-east-1/iam/aws4_request, ...",
-        **{HEADER: "rival"},
-    )
-    assert sent_as(request.prepare(), 3) == Sent(
-        number=3,
-        client="rival",
-        service="iam",
-        operation="CreateRole",
-        parameters={"RoleName": "Agent", "Description": "", "Path": "/a/"},
-        access_key="AKIAX",
-        url="https://iam.amazonaws.com/",
-        body="Action=CreateRole&RoleName=Agent&Description=&Path=%2Fa%2F",
-    )
-
-
-def test_a_request_of_an_unknown_form_has_empty_parts() -> None:
-    """What is not signed and has no body comes from ``other`` and is no operation."""
-    read = sent_as(signed("").prepare(), 1)
-    assert (read.client, read.service, read.access_key) == ("other", "", "")
-    assert (read.operation, read.parameters, read.target) == ("", {}, "")
-
-
-@pytest.mark.parametrize(
-    ("request_", "reads", "target", "creates", "named"),
-    [
-        (sent(RoleName="A", PermissionsBoundary="p"), False, "A", "role", []),
-        (sent("GetRole", RoleName="A"), True, "A", None, [("role", "A")]),
-        (sent("CreatePolicy", PolicyName="P"), False, "P", "policy", []),
-        (sent("CreateAccessKey", UserName="U"), False, "U", None, [("user", "U")]),
-        (
-            sent("AddRoleToInstanceProfile", RoleName="A", InstanceProfileName="I"),
-            False,
-            "I",
-            None,
-            [("instance profile", "I"), ("role", "A")],
-        ),
-        (
-            sent("UpdateAccessKey", AccessKeyId="K", UserName="U"),
-            False,
-            "U",
-            None,
-            [("user", "U"), ("access key", "K")],
-        ),
-        (
-            sent("AttachRolePolicy", RoleName="A", PolicyArn="p"),
-            False,
-            "A",
-            None,
-            [("role", "A"), ("policy", "p")],
-        ),
-        (sent("AssumeRole", RoleArn="r"), True, "r", None, []),
-        (sent("ListRoles"), True, "", None, []),
-    ],
-    ids=lambda value: value.operation if isinstance(value, Sent) else "",
-)
-def test_a_request_tells_what_it_is_about(
-    request_: Sent,
-    *,
-    reads: bool,
-    target: str,
-    creates: str | None,
-    named: list[tuple[str, str]],
-) -> None:
-    """What is created need not exist, whatever else is named must; reads change nothing."""
-    assert request_.reads is reads
-    assert request_.target == target
-    assert request_.creates == creates
-    assert request_.named == named
-
-
-def test_a_trace_is_a_table() -> None:
-    """Each request is a line: a dash stands for the truth, and a fault is in brackets."""
-    first = Request(number=1, time=0.5, client="ours", operation="GetRole", target="A", reads=True)
-    second = Request(
-        number=2,
-        time=61.25,
-        client="ours",
-        operation="CreateRole",
-        target="A",
-        reads=False,
-        replica=0,
-        fault="done, but HTML 503",
-        outcome="503",
-    )
-    first.outcome = "404 NoSuchEntity"
-    assert str(Trace([first, second])) == (
-        "   #     time client   replica, operation, target -> outcome\n"
-        "   1     0.50 ours     - GetRole A -> 404 NoSuchEntity\n"
-        "   2    61.25 ours     0 CreateRole A -> 503  [done, but HTML 503]"
-    )
-
-
-def test_an_outcome_is_a_status_and_the_code_of_an_error() -> None:
-    """A code counts in errors only; bodies may be text or bytes."""
-    assert outcome_of((200, {}, "<Code>Success</Code>")) == "200"
-    assert outcome_of((404, {}, b"<Code>NoSuchEntity</Code>")) == "404 NoSuchEntity"
-    assert outcome_of((500, {}, b"\xff")) == "500"

@@ -13,6 +13,7 @@ from cwagent_iam.testing.lagging.profiles import Fixed, Plane, Profile
 from cwagent_iam.testing.lagging.versions import Versions
 from cwagent_iam.testing.lagging.views import (
     View,
+    in_words_of_aws,
     refused_by_ec2,
     refused_by_iam,
     refused_by_sts,
@@ -38,7 +39,7 @@ def view_of(old: dict[tuple[str, str], Any], **new: Any) -> View:
     for name, thing in new.items():
         kind, _, rest = name.partition("_")
         versions.commit((kind.replace("0", " "), rest), thing, 1.0, lagging=True)
-    return View(versions, "admission", 0, 2.0)
+    return View(versions, "admission", 0, 2.0, ARN)
 
 
 def sent(operation: str, service: str = "iam", access_key: str = "K", **parameters: str) -> Sent:
@@ -73,6 +74,32 @@ def test_a_view_is_late_for_what_only_the_truth_knows() -> None:
     late = {name: view.is_late(("role", name)) for name in ("Old", "New", "None")}
     assert late == {"Old": False, "New": True, "None": False}
     assert not view.truth.is_late(("role", "New"))
+
+
+@pytest.mark.parametrize(
+    ("arn", "late"),
+    [
+        (f"{ARN}role/New", True),
+        (f"{ARN}role/team/New", True),
+        (f"{ARN}role/Old", False),
+        (f"{ARN}user/New", False),
+        ("arn:aws:iam::999999999999:role/New", False),
+        ("arn:aws-cn:iam::123456789012:role/New", False),
+    ],
+)
+def test_a_view_is_never_late_for_others(arn: str, *, late: bool) -> None:
+    """What another account or partition holds is not looked up among the account's own things."""
+    view = view_of({("role", "Old"): THING}, role_New=THING)
+    assert view.is_late_for(arn) is late
+
+
+def test_a_view_finds_names_whatever_their_case() -> None:
+    """A name in another case is that of the same thing, unless both exist, and of one kind only."""
+    view = view_of({("role", "Old"): THING, ("role", "A"): 1, ("role", "a"): 2}, role_New=THING)
+    assert view.get(("role", "oLD")) is THING
+    assert view.is_late(("role", "new"))
+    assert [view.get(("role", "A")), view.get(("role", "a"))] == [1, 2]
+    assert view.get(("user", "old")) is None
 
 
 def test_a_view_still_has_what_is_gone() -> None:
@@ -115,10 +142,7 @@ def test_a_view_goes_through_a_kind() -> None:
             sent("UpdateAccessKey", AccessKeyId="New"),
             "404 NoSuchEntity: The Access Key with id New cannot be found.",
         ),
-        (
-            sent("UpdateRole", RoleName="None"),
-            "404 NoSuchEntity: The role with name None cannot be found.",
-        ),
+        (sent("UpdateRole", RoleName="None"), ""),
         (sent("TagPolicy", PolicyArn="None"), ""),
         (sent("UpdateAccessKey", AccessKeyId="None"), ""),
         (sent("UpdateRole", RoleName="Old"), ""),
@@ -131,11 +155,42 @@ def test_a_view_goes_through_a_kind() -> None:
     ],
 )
 def test_iam_refuses_what_a_replica_does_not_know(request_: Sent, said: str) -> None:
-    """What is late is refused; what never was is left to moto where that knows better."""
+    """What is late is refused; what never was is left to those who check the rest as well."""
     new = dict.fromkeys(
         ["role_New", "user_New", "instance0profile_New", "policy_New", "access0key_New"], THING
     )
     assert says(refused_by_iam(view_of({("role", "Old"): THING}, **new), request_)) == said
+
+
+OURS: Any = (404, {}, "moto's words")
+
+
+@pytest.mark.parametrize(
+    ("reply", "request_", "said"),
+    [
+        (OURS, sent("GetRole", RoleName="None"), "The role with name None cannot be found."),
+        (OURS, sent("GetRole", RoleName="New"), "The role with name New cannot be found."),
+        (OURS, sent("TagUser", UserName="None"), "The user with name None cannot be found."),
+        (
+            OURS,
+            sent("AddRoleToInstanceProfile", InstanceProfileName="None", RoleName="None"),
+            "Instance Profile None cannot be found.",
+        ),
+        (OURS, sent("GetRolePolicy", RoleName="Old", PolicyName="None"), ""),
+        (OURS, sent("GetRole", RoleName="OLD"), ""),
+        (OURS, sent("TagPolicy", PolicyArn="None"), ""),
+        (OURS, sent("UpdateAccessKey", AccessKeyId="None"), ""),
+        ((400, {}, "no"), sent("GetRole", RoleName="None"), ""),
+        (None, sent("GetRole", RoleName="None"), ""),
+    ],
+)
+def test_a_miss_is_told_in_the_words_of_aws(reply: Any, request_: Sent, said: str) -> None:
+    """Where a role, user or profile is missed, IAM's words stand in for moto's, and only there."""
+    told = in_words_of_aws(reply, view_of({("role", "Old"): THING}, role_New=THING), request_)
+    if said:
+        assert says(told) == f"404 NoSuchEntity: {said}"
+    else:
+        assert told is reply
 
 
 def trust(principal: object) -> str:
@@ -155,6 +210,7 @@ NEW_USER = f"{ARN}user/team/a/New"
         (json.dumps({"Statement": {"Principal": {"AWS": NEW_ROLE}}}), NEW_ROLE),
         (trust({"AWS": f"{ARN}role/Old"}), None),
         (trust({"AWS": f"{ARN}root"}), None),
+        (trust({"AWS": "arn:aws:iam::999999999999:role/New"}), None),
         (trust({"AWS": f"{ARN}group/New"}), None),
         (trust({"Service": "ec2.amazonaws.com"}), None),
         (trust("*"), None),
@@ -191,18 +247,26 @@ def test_only_a_trust_has_principals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "said"),
+    ("profile", "role", "said"),
     [
-        (EMPTY_PROFILE, "404 NoSuchEntity: Role Agent in Instance Profile P cannot be found."),
-        (FULL_PROFILE, ""),
-        (None, ""),
+        (
+            EMPTY_PROFILE,
+            "Agent",
+            "404 NoSuchEntity: Role Agent in Instance Profile P cannot be found.",
+        ),
+        (FULL_PROFILE, "Agent", ""),
+        (FULL_PROFILE, "AGENT", ""),
+        (None, "Agent", ""),
+        (EMPTY_PROFILE, "None", ""),
     ],
-    ids=["empty", "holds it", "gone"],
+    ids=["empty", "holds it", "other case", "profile gone", "role gone"],
 )
-def test_a_role_leaves_only_a_profile_that_truly_holds_it(profile: Any, said: str) -> None:
-    """The truth decides, not the replica; a profile that is gone is left to moto."""
+def test_a_role_leaves_only_a_profile_that_truly_holds_it(
+    profile: Any, role: str, said: str
+) -> None:
+    """The truth decides, not the replica; what is gone is left to moto, the profile or the role."""
     old = {("role", "Agent"): THING, ("instance profile", "P"): FULL_PROFILE}
-    request = sent("RemoveRoleFromInstanceProfile", InstanceProfileName="P", RoleName="Agent")
+    request = sent("RemoveRoleFromInstanceProfile", InstanceProfileName="P", RoleName=role)
     assert says(refused_by_iam(view_of(old, instance0profile_P=profile), request)) == said
 
 
@@ -277,6 +341,7 @@ def test_what_still_holds_something_is_not_deleted(
         ("AssumeRole", f"{ARN}role/Old", False),
         ("AssumeRole", f"{ARN}role/None", False),
         ("AssumeRole", f"{ARN}root", False),
+        ("AssumeRole", "arn:aws:iam::999999999999:role/New", False),
         ("AssumeRole", "", False),
         ("GetCallerIdentity", NEW_ROLE, False),
     ],

@@ -72,3 +72,23 @@ def test_whoever_comes_between_the_next_call_ends_right(
             left = observe(desired, iam=lagging.truth)
             assert left.entities == () if flow is remove_it else not diff(desired, left)
             assert len(names(lagging)) == (flow is ensure)
+
+
+@pytest.mark.parametrize("profile", ["off", "typical", "adversarial"])
+@pytest.mark.parametrize("desired", PLANS.values(), ids=PLANS)
+@pytest.mark.parametrize("later", [0, 1, 4])
+def test_three_at_once_all_end_right(desired: State, profile: str, later: int) -> None:
+    """Of three programs two begin within another, the third perhaps within the second."""
+    for number in range(1, 8):
+        with laggy_iam(profile, seed=number) as lagging:
+            ended: list[str] = []
+
+            def act(name: str, lagging: LaggyIAM = lagging, ended: list[str] = ended) -> None:
+                ended.append(attempt(ensure, desired, iam=lagging.client(name)))
+
+            lagging.before_request(number, partial(act, "second"))
+            lagging.before_request(number + later, partial(act, "third"))
+            ended.append(attempt(ensure, desired, session=lagging.session))
+            assert set(ended) == {""}
+            assert not diff(desired, observe(desired, iam=lagging.truth))
+            assert len(names(lagging)) == 1

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
 
 from cwagent_iam import (
     ApplyError,
     Change,
+    ChangeSet,
+    Document,
+    ObserveError,
     Propagation,
+    apply,
     ensure_agent_role,
     ensure_agent_user,
 )
 from cwagent_iam import changes as the
 from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
-from cwagent_iam.propagation import RULES, Outcome, Run, rule_for
+from cwagent_iam.propagation import RULES, TROUBLES, Outcome, Run, rule_for, rule_for_trouble
 from cwagent_iam.trust import EC2_TRUST
 from tests.scripted import answer
 
 if TYPE_CHECKING:
     import boto3
 
+    from cwagent_iam.aws import Trouble
     from tests.conftest import Requests, VirtualTime
 
 ROLE = "CloudWatchAgentServerRole"
@@ -57,6 +68,27 @@ DELETE = the.DeleteRole(name=ROLE)
 DELETE_PROFILE = the.DeleteInstanceProfile(name=ROLE)
 DELETE_USER = the.DeleteUser(name=USER)
 OTHER_ROLE = the.CreateRole(name="other", trust=EC2_TRUST)
+PRINCIPAL = "arn:aws:iam::123456789012:user/new"
+BAD_TRUST = ("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{PRINCIPAL}"')
+NEW_TRUST = Document.parse(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"AWS": PRINCIPAL},
+            "Action": "sts:AssumeRole",
+        },
+    }
+)
+TRUSTING = the.CreateRole(name=ROLE, trust=NEW_TRUST)
+TRUST_AGAIN = the.UpdateAssumeRolePolicy(name=ROLE, trust=NEW_TRUST)
+
+
+TROUBLED: dict[Trouble, Exception] = {
+    "throttled": ClientError({"Error": {"Code": "Throttling", "Message": "Rate exceeded"}}, "X"),
+    "failing": ReadTimeoutError(endpoint_url="x"),
+    "unreachable": EndpointConnectionError(endpoint_url="x"),
+}
 
 
 class Case(NamedTuple):
@@ -67,6 +99,7 @@ class Case(NamedTuple):
     change: Change
     applied: tuple[Change, ...] = ()
     seen: tuple[str, ...] = ()
+    arns: tuple[str, ...] = ()
 
 
 # For each rule what it is for, and near misses: the same code where it means something else.
@@ -98,31 +131,38 @@ CASES: dict[str, Case] = {
     "profile seen": Case("look again", NO_PROFILE, ADD, (), (f"instance-profile {ROLE}",)),
     "role seen, profile unknown": Case("final", NO_PROFILE, ADD, (), (f"role {ROLE}",)),
     "role seen, no such policy": Case("final", NO_POLICY, ATTACH, (), (f"role {ROLE}",)),
-    "busy": Case("wait", BUSY, ATTACH),
-    "busy with words": Case("wait", ("ConcurrentModification", "Try later."), MADE_ROLE),
-    "for minutes": Case("final", ("EntityTemporarilyUnmodifiable", "Try later."), DELETE_USER),
+    "busy": Case("read back", BUSY, ATTACH),
+    "busy with words": Case("read back", ("ConcurrentModification", "Try later."), MADE_ROLE),
+    "for minutes": Case("wait", ("EntityTemporarilyUnmodifiable", "Try later."), DELETE_USER),
     "something hangs on it": Case("look again", IN_USE, DELETE),
     "something hangs on the profile": Case("look again", IN_USE, DELETE_PROFILE, (TAKE_OUT,)),
     "only deletion meets what hangs on it": Case("final", IN_USE, DETACH),
-    "detached already": Case("done", NOT_ATTACHED, DETACH),
-    "detach, role gone": Case("done", NO_ROLE, DETACH),
+    "detached already": Case("read back", NOT_ATTACHED, DETACH),
+    "detach, role gone": Case("read back", NO_ROLE, DETACH),
     "attach is not detach": Case("final", NOT_ATTACHED, ATTACH, (MADE_ROLE,)),
     "detach denied": Case("final", DENIED, DETACH),
-    "out already": Case("done", NOT_INSIDE, TAKE_OUT),
+    "out already": Case("read back", NOT_INSIDE, TAKE_OUT),
     "take out denied": Case("final", DENIED, TAKE_OUT),
-    "gone already": Case("done", NO_ROLE, DELETE),
-    "profile gone already": Case("done", NO_PROFILE, DELETE_PROFILE),
-    "user gone already": Case("done", NO_USER, DELETE_USER),
+    "gone already": Case("read back", NO_ROLE, DELETE),
+    "profile gone already": Case("read back", NO_PROFILE, DELETE_PROFILE),
+    "user gone already": Case("read back", NO_USER, DELETE_USER),
     "delete denied": Case("final", DENIED, DELETE),
-    "name taken": Case("look again", TAKEN, MADE_ROLE),
-    "name of a user taken": Case("look again", TAKEN, MADE_USER),
-    "name of a profile taken": Case("look again", TAKEN, MADE_PROFILE),
+    "name taken": Case("read back", TAKEN, MADE_ROLE),
+    "name of a user taken": Case("read back", TAKEN, MADE_USER),
+    "name of a profile taken": Case("read back", TAKEN, MADE_PROFILE),
     "quota of roles": Case(
         "final", ("LimitExceeded", "Cannot exceed quota for RolesPerAccount: 1000"), MADE_ROLE
     ),
     "taken, though nothing is created": Case("final", TAKEN, ATTACH),
-    "some role inside": Case("look again", FULL, ADD),
-    "this role inside": Case("look again", ("EntityAlreadyExists", "It is in."), ADD),
+    "some role inside": Case("read back", FULL, ADD),
+    "this role inside": Case("read back", ("EntityAlreadyExists", "It is in."), ADD),
+    "new principal": Case("wait", BAD_TRUST, TRUSTING, (), (), (PRINCIPAL,)),
+    "new principal, update": Case("wait", BAD_TRUST, TRUST_AGAIN, (), (), (PRINCIPAL,)),
+    "principal not new": Case("final", BAD_TRUST, TRUSTING, (MADE_USER,), (), (f"{PRINCIPAL}s",)),
+    "no principal of this change": Case("final", BAD_TRUST, ATTACH, (), (), (PRINCIPAL,)),
+    "new principal, other words": Case(
+        "final", ("MalformedPolicyDocument", "Syntax errors."), TRUSTING, (), (), (PRINCIPAL,)
+    ),
     "quota of policies": Case(
         "final", ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"), ATTACH
     ),
@@ -132,7 +172,10 @@ CASES: dict[str, Case] = {
 def run_of(case: Case) -> Run:
     """Return a run that has applied the changes of *case*, and knows what they created."""
     known = {change.target for change in case.applied if change.creates}
-    return Run(Propagation(), 0.0, list(case.applied), known, set(case.seen))
+    run = Run(Propagation(), 0.0, applied=list(case.applied), known=known)
+    run.seen.update(case.seen)
+    run.arns.update(case.arns)
+    return run
 
 
 def error_of(code: str, words: str, operation: str = "AttachRolePolicy") -> ClientError:
@@ -164,22 +207,42 @@ class TestRules:
             deciding.add(next(fitting, None))
         assert deciding == {*RULES, None}
 
-    @pytest.mark.parametrize(
-        "error", [EndpointConnectionError(endpoint_url="x"), ValueError("x"), KeyboardInterrupt()]
-    )
+    @pytest.mark.parametrize("error", [NoCredentialsError(), ValueError("x"), KeyboardInterrupt()])
     def test_no_answer(self, error: BaseException) -> None:
-        """What is no answer of AWS is never a matter of propagation."""
+        """What comes neither from AWS nor from the line to it is never a matter of time."""
         run = run_of(Case("final", NO_ROLE, ATTACH, (MADE_ROLE,)))
         assert rule_for(error, ATTACH, run).outcome == "final"
+        assert rule_for_trouble(error, run).outcome == "final"
+
+    @pytest.mark.parametrize("trouble", TROUBLES)
+    def test_trouble(self, trouble: Trouble) -> None:
+        """Trouble passes, whatever is asked and whoever made it; waits grow, and are all chance."""
+        run = run_of(Case("wait", NO_ROLE, ATTACH))
+        run.heard()
+        rule = rule_for(TROUBLED[trouble], ATTACH, run)
+        assert rule is rule_for_trouble(TROUBLED[trouble], run) is TROUBLES[trouble]
+        first, most = (1.0, 10.0) if trouble == "throttled" else (0.25, 8.0)
+        assert [rule.pace.seconds(n, 0.5) for n in (1, 2, 99)] == [first, first * 2, most]
+        assert (rule.pace.seconds(99, 0), rule.pace.seconds(99, 1)) == (0, 2 * most)
+
+    def test_never_reached(self) -> None:
+        """Where AWS was never reached the settings are wrong, and no time will mend them."""
+        run = run_of(Case("wait", NO_ROLE, ATTACH))
+        run.heard(TROUBLED["unreachable"])
+        assert rule_for(TROUBLED["unreachable"], ATTACH, run).outcome == "final"
+        run.heard(TROUBLED["throttled"])
+        assert rule_for(TROUBLED["unreachable"], ATTACH, run).outcome == "wait"
+
+    def test_no_error(self) -> None:
+        """Where nothing went wrong there is no trouble."""
+        assert rule_for_trouble(None, run_of(Case("wait", NO_ROLE, ATTACH))).outcome == "final"
 
 
-# What this library does not wait for, as AWS words it. Waiting turns none of it into success, but
-# for two codes, ServiceFailure and Throttling, which botocore has retried by then.
+# What this library does not wait for, as AWS words it: waiting turns none of it into success.
 FINAL = {
     "no such policy": NO_POLICY,
     "quota": ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"),
     "MalformedPolicyDocument": ("MalformedPolicyDocument", "This policy contains invalid Json"),
-    "EntityTemporarilyUnmodifiable": ("EntityTemporarilyUnmodifiable", "Please try again later."),
     "DeleteConflict": IN_USE,
     "EntityAlreadyExists": TAKEN,
     "UnmodifiableEntity": (
@@ -189,8 +252,6 @@ FINAL = {
     "PolicyNotAttachable": ("PolicyNotAttachable", "Cannot attach a Service Role Policy."),
     "InvalidInput": ("InvalidInput", "ARN X is not valid."),
     "ValidationError": ("ValidationError", "ARN X is not valid."),
-    "ServiceFailure": ("ServiceFailure", "The request processing has failed."),
-    "Throttling": ("Throttling", "Rate exceeded"),
     "AccessDenied": DENIED,
     "InvalidClientTokenId": (
         "InvalidClientTokenId",
@@ -209,22 +270,79 @@ class TestAtOnce:
     """What cannot succeed fails at once."""
 
     @pytest.mark.parametrize("found", FINAL.values(), ids=list(FINAL))
+    @pytest.mark.parametrize("operation", ["AttachRolePolicy", "UpdateRole", "TagRole"])
     def test_final(
         self,
         session: boto3.Session,
         virtual_time: VirtualTime,
         requests: Requests,
         found: tuple[str, str],
+        operation: str,
     ) -> None:
         """A final answer about something brand-new is one attempt and no wait, for each code."""
         client = session.client("iam")
-        answer(client, "AttachRolePolicy", itertools.repeat(found))
+        answer(client, operation, itertools.repeat(found))
+        update = the.UpdateRole(name=ROLE, description="x", max_session_duration=3600)
+        tag = the.TagRole(name=ROLE, tags=(("Team", "x"),))
+        change = next(each for each in (ATTACH, update, tag) if each.operation == operation)
         with pytest.raises(ApplyError) as caught:
-            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+            apply(
+                ChangeSet((MADE_ROLE, change)), iam=client, propagation=virtual_time.propagation()
+            )
         error = caught.value
         assert (error.code, error.reason, error.attempts, error.seconds) == (*found, 1, 0.0)
-        assert requests.writes.count("AttachRolePolicy") == 1
-        assert virtual_time.slept == []
+        assert requests.writes == ["CreateRole", operation]
+        assert (error.applied, virtual_time.slept) == ((MADE_ROLE,), [])
+
+    @pytest.mark.parametrize("found", [each for each in FINAL.values() if each != NO_POLICY])
+    @pytest.mark.parametrize("operation", ["GetRole", "ListAttachedRolePolicies"])
+    def test_final_read(
+        self,
+        session: boto3.Session,
+        virtual_time: VirtualTime,
+        requests: Requests,
+        found: tuple[str, str],
+        operation: str,
+    ) -> None:
+        """A look that is refused, unless because there is nothing, is one request and no wait."""
+        ensure_agent_role(instance_profile=False, session=session)
+        client = session.client("iam")
+        answer(client, operation, itertools.repeat(found))
+        requests.sent.clear()
+        waiting = virtual_time.propagation()
+        with pytest.raises(ObserveError, match=re.escape(found[1])):
+            ensure_agent_role(instance_profile=False, iam=client, propagation=waiting)
+        assert (requests.sent.count(operation), virtual_time.slept) == (1, [])
+        assert requests.writes == []
+
+    def test_absent_principal(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A trust in somebody who does not exist fails at once, though the words are lag's own."""
+        client = session.client("iam")
+        answer(client, "CreateRole", itertools.repeat(BAD_TRUST))
+        with pytest.raises(ApplyError, match="Invalid principal") as caught:
+            apply(
+                ChangeSet((MADE_USER, TRUSTING)), iam=client, propagation=virtual_time.propagation()
+            )
+        assert (caught.value.attempts, virtual_time.slept) == (1, [])
+
+    def test_new_principal(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A trust in a user that this run has just made is tried again until IAM knows the user."""
+        client = session.client("iam")
+        answer(client, "CreateRole", [BAD_TRUST] * 3)
+        new = the.CreateUser(name="new")
+        result = apply(
+            ChangeSet((new, TRUSTING)), iam=client, propagation=virtual_time.propagation()
+        )
+        assert (result.changes, virtual_time.slept) == ((new, TRUSTING), [0.25, 0.5, 1.0])
+
+    def test_absent_boundary(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """A boundary that does not exist fails at once, though the role is brand-new."""
+        client = session.client("iam")
+        answer(client, "PutRolePermissionsBoundary", itertools.repeat(NO_BOUNDARY))
+        put = the.PutRolePermissionsBoundary(name=ROLE, policy=SERVER_POLICY)
+        with pytest.raises(ApplyError, match="Scope ARN") as caught:
+            apply(ChangeSet((MADE_ROLE, put)), iam=client, propagation=virtual_time.propagation())
+        assert (caught.value.attempts, virtual_time.slept) == (1, [])
 
     def test_misspelt_policy(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """A policy that does not exist fails at once, though the role is brand-new."""

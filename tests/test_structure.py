@@ -21,12 +21,16 @@ ROOMS = [
     "trust",
     "state",
     "limits",
+    "visibility",
     "changes",
+    "events",
     "planners",
     "differ",
     "remover",
     "aws",
     "propagation",
+    "consumers",
+    "ec2",
     "observer",
     "executor",
     "pipeline",
@@ -131,7 +135,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     thing = getattr(cwagent_iam, name)
     if isinstance(thing, (type, types.FunctionType)):
         assert thing.__doc__
-    elif name != "Change":
+    elif name not in {"Change", "Event"}:
         source = (PACKAGE / "policies.py").read_text(encoding="utf-8")
         assert f"{name} = " in source
         assert '\n"""' in source.split(f"{name} = ")[1]

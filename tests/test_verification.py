@@ -136,12 +136,7 @@ PLACES: dict[str, tuple[dict[str, list[tuple[str, str] | None]], type[CwAgentIam
     "first look": ({"GetRole": [DENIED]}, ObserveError, 0),
     "first change": ({"CreateRole": [DENIED]}, ApplyError, 0),
     "third change": ({"AttachRolePolicy": [DENIED]}, ApplyError, 2),
-    "look after a lost race": (
-        {"CreateInstanceProfile": [TAKEN], "GetRole": [None, DENIED]},
-        ObserveError,
-        1,
-    ),
-    "change after a lost race": (
+    "change after a wait": (
         {"CreateInstanceProfile": [TAKEN], "AttachRolePolicy": [DENIED]},
         ApplyError,
         2,

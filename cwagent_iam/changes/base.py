@@ -29,6 +29,7 @@ class BaseChange(abc.ABC):
     symbol: ClassVar[Symbol]
     wave: ClassVar[int]
     creates: ClassVar[bool] = False
+    repeatable: ClassVar[bool] = True
 
     name: str
 
@@ -61,6 +62,16 @@ class BaseChange(abc.ABC):
     def after(self, state: State) -> State:
         """Return what *state* becomes by this change."""
 
+    def is_done_in(self, state: State) -> bool:
+        """Say whether *state*, in which the target was looked for, is as this change makes it."""
+        there = state.find(self.kind, self.name) is not None
+        return self.after(state) == state and (there or self.symbol == "-")
+
+    def is_blocked_in(self, state: State) -> bool:
+        """Say whether something in *state* keeps this change from ever being made."""
+        del state
+        return False
+
     def __str__(self) -> str:
         """One line, as in ``+ AttachRolePolicy NAME: POLICY``."""
         line = f"{self.symbol} {self.operation} {self.name}"
@@ -84,6 +95,7 @@ class Create(BaseChange):
     symbol: ClassVar[Symbol] = "+"
     wave: ClassVar[int] = 0
     creates: ClassVar[bool] = True
+    repeatable: ClassVar[bool] = False
 
     path: str | None = None
     tags: Tags = ()
@@ -104,6 +116,18 @@ class Create(BaseChange):
     def after(self, state: State) -> State:
         """Return *state* with the new thing in it."""
         return state.with_entity(self.kind(**attrs.asdict(self, recurse=False)))
+
+    def is_done_in(self, state: State) -> bool:
+        """Say whether the thing is there, with every field that is set."""
+        entity = state.find(self.kind, self.name)
+        fields = attrs.asdict(self, recurse=False).items()
+        return entity is not None and all(
+            getattr(entity, field) == value for field, value in fields if value is not None
+        )
+
+    def is_blocked_in(self, state: State) -> bool:
+        """Say whether another thing has the name."""
+        return state.find(self.kind, self.name) is not None and not self.is_done_in(state)
 
 
 @attrs.frozen(kw_only=True)

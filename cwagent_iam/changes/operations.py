@@ -174,6 +174,7 @@ class AddRoleToInstanceProfile(BaseChange):
     kind: ClassVar[type[InstanceProfile]] = InstanceProfile
     symbol: ClassVar[Symbol] = "+"
     wave: ClassVar[int] = 1
+    repeatable: ClassVar[bool] = False
     role_name: str
 
     @property
@@ -194,6 +195,11 @@ class AddRoleToInstanceProfile(BaseChange):
     def after(self, state: State) -> State:
         """Return *state* with the role in the profile."""
         return self._evolve(state, role_name=self.role_name)
+
+    def is_blocked_in(self, state: State) -> bool:
+        """Say whether another role is in the profile."""
+        profile = state.find(self.kind, self.name)
+        return profile is not None and profile.role_name not in {None, self.role_name}
 
 
 @attrs.frozen(kw_only=True)
@@ -220,8 +226,10 @@ class RemoveRoleFromInstanceProfile(BaseChange):
         return f"role {self.role_name}"
 
     def after(self, state: State) -> State:
-        """Return *state* with the profile empty."""
-        return self._evolve(state, role_name=None)
+        """Return *state* with the role out of the profile."""
+        profile = state.find(self.kind, self.name)
+        inside = profile is not None and profile.role_name == self.role_name
+        return self._evolve(state, role_name=None) if inside else state
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ from cwagent_iam.display import html_block
 if TYPE_CHECKING:
     from cwagent_iam.changes.operations import Change
     from cwagent_iam.state import Kind, State
+    from cwagent_iam.visibility import EC2Answer
 
 
 @attrs.frozen(kw_only=True)
@@ -21,10 +22,12 @@ class Result:
     Attributes:
         changes: The changes that were applied, in order.
         state: What is there now of the things concerned.
+        ec2: What EC2 answered for each instance profile, where it was asked by ``wait_for``.
     """
 
     changes: tuple[Change, ...]
     state: State
+    ec2: tuple[EC2Answer, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -38,8 +41,9 @@ class Result:
         return {(entity.kind, entity.name): arn for entity, arn in known if arn is not None}
 
     def __str__(self) -> str:
-        """The changes, one a line, then the ARNs."""
-        return "\n".join([str(ChangeSet(self.changes)), *self.arns.values()])
+        """The changes, one a line, then the ARNs, then what EC2 answered."""
+        answers = map(str, self.ec2)
+        return "\n".join([str(ChangeSet(self.changes)), *self.arns.values(), *answers])
 
     def _repr_html_(self) -> str:
         return html_block(type(self).__name__, str(self))

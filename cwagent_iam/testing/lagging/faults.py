@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
-from cwagent_iam.testing.lagging.replies import EMPTY, HTML, refusal
+from cwagent_iam.testing.lagging.replies import EMPTY, HTML, refusal, throttled
 
 if TYPE_CHECKING:
     from random import Random
@@ -20,6 +20,7 @@ Outcome: TypeAlias = Literal[
     "Throttling",
     "ServiceFailure",
     "ConcurrentModification",
+    "EntityTemporarilyUnmodifiable",
     "empty 500",
     "HTML 503",
     "connection refused",
@@ -30,9 +31,9 @@ Outcome: TypeAlias = Literal[
 """What the client gets instead of a reply; a crash ends the program that sent the request."""
 
 _REFUSALS = {
-    "Throttling": (400, "Rate exceeded"),
     "ServiceFailure": (500, "Internal failure; try again."),
     "ConcurrentModification": (409, ""),
+    "EntityTemporarilyUnmodifiable": (409, "It cannot be modified for now; wait some minutes."),
 }
 _TRANSPORT = {
     "connection refused": EndpointConnectionError,
@@ -50,7 +51,8 @@ class Fault:
     """A rule: which requests go wrong, and how.
 
     Attributes:
-        outcome: What the client gets.
+        outcome: What the client gets; throttling in the words of the service that is asked. A read
+            timeout comes when the client's patience is at an end, the others come at once.
         operation: Which operations, with the wildcards of file names, as in ``Create*``.
         client: The name of whose requests, with wildcards too.
         when: ``"before"`` AWS does the work, or ``"after"``, which loses the reply.
@@ -138,6 +140,8 @@ def answer(fault: Fault, sent: Sent) -> Reply:
         raise Crash(msg)
     if fault.outcome in _TRANSPORT:
         raise _TRANSPORT[fault.outcome](endpoint_url=sent.url, error="no reply")
+    if fault.outcome == "Throttling":
+        return throttled(sent.service)
     if fault.outcome in _REFUSALS:
         status, words = _REFUSALS[fault.outcome]
         return refusal(sent.service, fault.outcome, words, status)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
+from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.testing.lagging.faults import Fault
 
 if TYPE_CHECKING:
@@ -55,7 +56,14 @@ class Fixed:
     delays: tuple[float, ...]
 
     def __init__(self, *delays: float) -> None:
-        """Take the delays, one at least."""
+        """Take the delays.
+
+        Raises:
+            IntentError: When there is none.
+        """
+        if not delays:
+            rule = "must be one delay for each replica, one at least"
+            raise IntentError(problems=(Problem.of("delays", delays, rule),))
         self.__attrs_init__(delays)
 
     def seconds(self, replica: int, _random: Random) -> float:
@@ -77,6 +85,9 @@ class Profile:
         half_built: How probable it is that a replica shows a new role or profile with its bare id
             in place of the ARN, at first.
         building: How long it does so.
+        ghost_names: How long the name of what was deleted is not free yet; `None` if it is at once.
+        collisions: How probable it is that a write is refused because another client has written
+            to the same thing in the 2 seconds before.
         faults: What else goes wrong.
         write_rate: How many writes of an operation the account may send in a second, and at once.
         read_rate: The same for reads.
@@ -88,6 +99,8 @@ class Profile:
     stale_writes: float = 0.3
     half_built: float = 0.2
     building: Lag = LogNormal(1.0, 0.5, 5.0)
+    ghost_names: Lag | None = None
+    collisions: float = 0.0
     faults: tuple[Fault, ...] = ()
     write_rate: tuple[float, float] = (5.0, 20.0)
     read_rate: tuple[float, float] = (20.0, 100.0)
@@ -120,6 +133,8 @@ PROFILES: Mapping[str, Profile] = {
     "typical": Profile(lags=_lags(1.0)),
     "bad_day": Profile(
         lags=_lags(6.0, 120.0),
+        ghost_names=_lags(6.0, 120.0)["admission"],
+        collisions=0.2,
         faults=(
             Fault("ServiceFailure", probability=0.01),
             Fault("empty 500", probability=0.005),
@@ -132,6 +147,8 @@ PROFILES: Mapping[str, Profile] = {
     "adversarial": Profile(
         lags=_lags(1.0),
         router="alternate",
+        ghost_names=_lags(1.0)["admission"],
+        collisions=0.5,
         faults=(Fault("connection closed", when="after", writes_only=True, once_each=True),),
     ),
 }

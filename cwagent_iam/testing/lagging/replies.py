@@ -37,8 +37,23 @@ MISSING = {
 }
 """How IAM says that it does not know a thing of each kind."""
 
+TAKEN = {
+    "role": "Role with name {} already exists.",
+    "user": "User with name {} already exists.",
+    "instance profile": "Instance Profile {} already exists.",
+    "policy": "A policy called {} already exists. Duplicate names are not allowed.",
+}
+"""How IAM says that a name is not free."""
+
 
 def refusal(service: str, code: str, words: str, status: int) -> Reply:
     """Say no, in the form of *service*."""
     form = _ERROR_OF_EC2 if service == "ec2" else _ERROR
     return status, _XML, form.format(code=code, words=escape(words))
+
+
+def throttled(service: str) -> Reply:
+    """Tell to slow down, as *service* does: EC2 has a code and a status of its own."""
+    if service == "ec2":
+        return refusal(service, "RequestLimitExceeded", "Request limit exceeded.", 503)
+    return refusal(service, "Throttling", "Rate exceeded", 400)

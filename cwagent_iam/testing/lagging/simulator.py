@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from contextlib import contextmanager
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import attrs
 from moto.core.botocore_stubber import BotocoreStubber
-from moto.iam.models import iam_backends
+from moto.iam.models import get_account_id_from, iam_backends
 
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.propagation import Propagation
@@ -18,23 +19,33 @@ from cwagent_iam.testing.aws_in_memory import sandbox
 from cwagent_iam.testing.lagging.faults import Fault, Faults, TokenBucket, answer
 from cwagent_iam.testing.lagging.moto_state import frozen, half_built, is_same, showing, things
 from cwagent_iam.testing.lagging.profiles import PROFILES, REPLICAS, Plane, Profile
-from cwagent_iam.testing.lagging.replies import refusal
+from cwagent_iam.testing.lagging.replies import refusal, throttled
 from cwagent_iam.testing.lagging.versions import Versions
 from cwagent_iam.testing.lagging.views import (
     View,
+    in_words_of_aws,
     refused_by_ec2,
     refused_by_iam,
     refused_by_sts,
     refused_for_key,
 )
 from cwagent_iam.testing.lagging.virtual_clock import VirtualClock, predictable
-from cwagent_iam.testing.lagging.wire import HEADER, Request, Sent, Trace, outcome_of, sent_as
+from cwagent_iam.testing.lagging.wire import (
+    HEADER,
+    PATIENCE,
+    Request,
+    Sent,
+    Trace,
+    outcome_of,
+    sent_as,
+)
+from cwagent_iam.testing.lagging.writers import Writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import boto3
-    from botocore.awsrequest import AWSPreparedRequest
+    from botocore.awsrequest import AWSPreparedRequest, AWSRequest
     from moto.iam.models import IAMBackend
 
     from cwagent_iam.testing.lagging.replies import Reply
@@ -61,6 +72,7 @@ class LaggyIAM:
     _iam: IAMBackend
     _versions: Versions
     _faults: Faults
+    _writers: Writers
     _buckets: dict[str, TokenBucket] = attrs.field(factory=dict)
     _next_replica: int = 0
     _rivals: list[tuple[int, Callable[[], object]]] = attrs.field(factory=list)
@@ -108,13 +120,13 @@ class LaggyIAM:
             operation=sent.operation,
             target=sent.target,
             reads=sent.reads,
+            body=sent.body,
         )
         self.trace.append(entry)
         self.clock.sleep(self._profile.latency)
         self._let_rivals_act(sent.number)
-        fault = self._faults.strike(sent)
         try:
-            reply = self._reply(moto, sent, entry, fault)
+            reply = self._reply(moto, sent, entry)
         except BaseException as error:
             entry.outcome = type(error).__name__
             raise
@@ -132,23 +144,29 @@ class LaggyIAM:
         moto: Callable[[], Reply | None],
         sent: Sent,
         entry: Request,
-        fault: Fault | None,
     ) -> Any:
         if not self._bucket(sent).take(self.clock.now):
-            return refusal(sent.service, "Throttling", "Rate exceeded", 400)
+            return throttled(sent.service)
+        fault = self._faults.strike(sent)
         entry.fault = str(fault or "")
-        if fault and fault.when == "before":
-            return answer(fault, sent)
-        reply = self._serve(moto, sent, entry)
-        return answer(fault, sent) if fault else reply
+        if fault is None:
+            return self._serve(moto, sent, entry)
+        if fault.when == "after":
+            self._serve(moto, sent, entry)
+        if fault.outcome == "read timeout":
+            self.clock.sleep(sent.read_timeout)
+        return answer(fault, sent)
 
     def _bucket(self, sent: Sent) -> TokenBucket:
         rate, burst = self._profile.read_rate if sent.reads else self._profile.write_rate
         return self._buckets.setdefault(sent.operation, TokenBucket(rate, burst))
 
     def _serve(self, moto: Callable[[], Reply | None], sent: Sent, entry: Request) -> Any:
+        if get_account_id_from(sent.access_key) != self._iam.account_id:
+            return moto()  # what other accounts hold does not lag
         entry.replica = self._route(sent)
-        view = View(self._versions, "authz", entry.replica, self.clock.now)
+        home = f"arn:{self._iam.partition}:iam::{self._iam.account_id}:"
+        view = View(self._versions, "authz", entry.replica, self.clock.now, home)
         refused = refused_for_key(view, sent)
         if refused:
             return refused
@@ -156,11 +174,9 @@ class LaggyIAM:
             view = attrs.evolve(view, plane=_OTHER_PLANES[sent.service])
             return refused_by_sts(view, sent) or refused_by_ec2(view, sent) or moto()
         if sent.reads:
-            return self._read(moto, attrs.evolve(view, plane="read"))
-        truthful = self._random.random() >= self._profile.stale_writes
-        view = attrs.evolve(view, plane="admission")
-        refused = refused_by_iam(view.truth if truthful else view, sent)
-        return refused or self._carry_out(moto, lagging=True)
+            view = attrs.evolve(view, plane="read")
+            return in_words_of_aws(self._read(moto, view), view, sent)
+        return self._write(moto, attrs.evolve(view, plane="admission"), sent)
 
     def _route(self, sent: Sent) -> int | None:
         router = self._profile.router
@@ -190,6 +206,19 @@ class LaggyIAM:
         with showing(self._iam, late):
             return moto()
 
+    def _write(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
+        """Let moto write, unless a replica or another client is in the way."""
+        truthful = self._random.random() >= self._profile.stale_writes
+        refused = refused_by_iam(view.truth if truthful else view, sent)
+        if refused:
+            return refused
+        if self._writers.collides(sent, view.now):
+            return refusal("iam", "ConcurrentModification", "", 409)
+        reply = self._carry_out(moto, lagging=True)
+        if reply and reply[0] < HTTPStatus.BAD_REQUEST:
+            self._writers.note(sent, view.now)
+        return in_words_of_aws(reply, view.truth, sent)
+
     def _carry_out(self, moto: Callable[[], Reply | None], *, lagging: bool) -> Any:
         """Let moto write, and note what that has changed."""
         reply = moto()
@@ -213,9 +242,10 @@ def laggy_iam(
 ) -> Iterator[LaggyIAM]:
     """Open a sandbox whose IAM is eventually consistent, throttles, and loses replies.
 
-    No real time passes: this library (by ``propagation``), botocore and the simulator share one
-    clock. All chance comes from *seed*, so a run can be repeated; when the block ends with an
-    error, the requests so far are noted on it.
+    No real time passes: this library (in its default `Propagation`), botocore and the simulator
+    share one clock. All chance comes from *seed*, so a run can be repeated; when the block ends with an
+    error, the requests so far are noted on it. With `strict_iam` in the same block IAM is strict
+    too: what is late, lost or throttled is decided first, and what strict IAM refuses is not done.
 
     Args:
         profile: ``off``, ``typical``, ``bad_day``, ``adversarial``, or a `Profile` of your own.
@@ -245,7 +275,9 @@ def laggy_iam(
             iam=iam_backends[account_id][partition],
             versions=Versions(chosen, chance),
             faults=Faults.of(chosen.faults, chance),
+            writers=Writers(chosen.collisions, chance),
         )
+        session.events.register("before-sign", _tell_patience)
         process_request = BotocoreStubber.process_request
 
         def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
@@ -261,3 +293,7 @@ def laggy_iam(
 
 def _sign(name: str, request: Any, **_event: object) -> None:
     request.headers[HEADER] = name
+
+
+def _tell_patience(request: AWSRequest, **_event: object) -> None:
+    request.headers[PATIENCE] = str(request.context["client_config"].read_timeout)

@@ -26,11 +26,13 @@ class Version:
         copy: What the thing was then; `None` if it was gone.
         seen: When each replica of each plane gets to know; a plane left out knows at once.
         built: When each replica has its ARN.
+        ghost: Until when the name of what is gone is not free.
     """
 
     copy: Any
     seen: Mapping[Plane, tuple[float, ...]] = attrs.field(factory=dict)
     built: tuple[float, ...] = (float("-inf"),) * REPLICAS
+    ghost: float = float("-inf")
 
     def is_seen(self, plane: Plane, replica: int, now: float) -> bool:
         """Say whether a replica knows it."""
@@ -38,8 +40,8 @@ class Version:
 
     @property
     def settled(self) -> float:
-        """When everybody knows it in full."""
-        return max(self.built + sum(self.seen.values(), ()))
+        """When everybody knows it in full, and its name is free if it is gone."""
+        return max((self.ghost, *self.built, *sum(self.seen.values(), ())))
 
 
 NEVER = Version(None)
@@ -73,6 +75,9 @@ class Versions:
         if history[-1].copy is None:
             start = seen.get("read", (now,) * REPLICAS)
             version = attrs.evolve(version, built=tuple(map(self._building, replicas, start)))
+        if copy is None and self.profile.ghost_names:
+            ghost = now + self.profile.ghost_names.seconds(0, self.random)
+            version = attrs.evolve(version, ghost=ghost)
         # What was before a version that all know by now is of no interest any more.
         over = max((i for i, each in enumerate(history) if each.settled <= now), default=0)
         self._of[key] = [*history[over:], version]
@@ -81,6 +86,27 @@ class Versions:
         if self.random.random() >= self.profile.half_built:
             return seen
         return seen + self.profile.building.seconds(replica, self.random)
+
+    def is_ghost(self, kind: str, name: str, now: float) -> bool:
+        """Say whether *name*, in whatever case, was that of something deleted a moment ago.
+
+        Policies are known by their ARNs, but their names are unique all the same.
+        """
+        return any(
+            history[-1].ghost > now
+            for (other_kind, other), history in self._of.items()
+            if kind == other_kind and name.casefold() == other.rpartition("/")[2].casefold()
+        )
+
+    def spelt(self, key: Key) -> Key:
+        """Return *key* as it is written here: IAM finds names whatever their case."""
+        if key in self._of:
+            return key
+        kind, name = key
+        same = (
+            each for each in self._of if (each[0], each[1].casefold()) == (kind, name.casefold())
+        )
+        return next(same, key)
 
     def at(self, key: Key, plane: Plane, replica: int | None, now: float) -> Version:
         """Return the newest version that a replica knows; the newest of all if it is `None`."""

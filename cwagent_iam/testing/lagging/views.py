@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cwagent_iam.testing.lagging.replies import MISSING, refusal
+from cwagent_iam.testing.lagging.replies import MISSING, TAKEN, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,24 +22,46 @@ if TYPE_CHECKING:
 _PRINCIPAL = re.compile(r"arn:[^:]+:iam::[0-9]{12}:(?:role|user)/.*[^/]")
 _PROFILE = re.compile(r"(?:^|\.)IamInstanceProfile\.(Name|Arn)$")
 _CONFLICT = "Cannot delete entity, must {} first."
+_POLICIES = (("managed_policies", "detach all policies"), ("policies", "delete policies"))
+_CREDENTIALS = (
+    ("password", "delete login profile"),
+    ("mfa_devices", "delete MFA device"),
+    ("signing_certificates", "delete signing certificates"),
+)
 
 
 @attrs.frozen
 class View:
-    """What one replica of a plane knows at a time; the truth if there is no replica."""
+    """What one replica of a plane knows at a time; the truth if there is no replica.
+
+    Attributes:
+        versions: The history of everything in the account.
+        plane: Whose view it is.
+        replica: Which replica's; `None` for the truth.
+        now: The time.
+        home: How the ARNs of the account's own things begin; of others nothing is known.
+    """
 
     versions: Versions
     plane: Plane
     replica: int | None
     now: float
+    home: str
 
     def get(self, key: Key) -> Any:
         """Return what it knows of a thing; `None` if it knows of none."""
+        key = self.versions.spelt(key)
         return self.versions.at(key, self.plane, self.replica, self.now).copy
 
     def is_late(self, key: Key) -> bool:
         """Say whether it does not know a thing that exists."""
         return self.get(key) is None and self.truth.get(key) is not None
+
+    def is_late_for(self, arn: str) -> bool:
+        """Say whether it does not know the role or user of the account that *arn* names."""
+        # What begins otherwise is of no kind that anything here is of.
+        kind, _, path = arn.removeprefix(self.home).partition("/")
+        return self.is_late((kind, path.rpartition("/")[2]))
 
     @property
     def truth(self) -> View:
@@ -53,20 +76,30 @@ class View:
 
 def refused_by_iam(view: View, sent: Sent) -> Reply | None:
     """Return how IAM refuses a request of which it does not know all parts, or `None`."""
-    for key in sent.named:
-        kind, name = key
-        # moto has AWS's words for a policy, and knows those by AWS, which have no versions here.
-        if view.is_late(key) or (kind not in {"policy", "access key"} and view.get(key) is None):
+    for kind, name in sent.named:
+        if view.is_late((kind, name)):
             return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
     boundary = sent.parameters.get("PermissionsBoundary", "")
     if view.is_late(("policy", boundary)):
         words = f"Scope ARN: {boundary} does not exist or is not attachable."
         return refusal("iam", "NoSuchEntity", words, 404)
     for arn in _principals(sent):
-        if view.is_late(_key_of(arn)):
+        if view.is_late_for(arn):
             words = f'Invalid principal in policy: "AWS":"{arn}"'
             return refusal("iam", "MalformedPolicyDocument", words, 400)
-    return _not_a_member(view.truth, sent) or _conflict(view, sent)
+    conflict = _conflict(view, sent) or _conflict(view.truth, sent)
+    return conflict or _not_a_member(view.truth, sent) or _ghost(view, sent)
+
+
+def in_words_of_aws(reply: Any, view: View, sent: Sent) -> Any:
+    """Return moto's *reply*; where it misses what *view* does not have, in the words of IAM."""
+    if reply is None or reply[0] != HTTPStatus.NOT_FOUND:
+        return reply
+    for kind, name in sent.named:
+        # moto has AWS's words for these, and knows policies by AWS, which have no versions here.
+        if kind not in {"policy", "access key"} and view.get((kind, name)) is None:
+            return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
+    return reply
 
 
 def _principals(sent: Sent) -> list[str]:
@@ -89,18 +122,14 @@ def _principals(sent: Sent) -> list[str]:
     return [each for each in found if isinstance(each, str) and _PRINCIPAL.fullmatch(each)]
 
 
-def _key_of(arn: str) -> Key:
-    kind, _, path = arn.rpartition(":")[2].partition("/")
-    return kind, path.rpartition("/")[2]
-
-
 def _not_a_member(truth: View, sent: Sent) -> Reply | None:
     """Refuse to take a role out of a profile that does not hold it; moto breaks over that."""
     if sent.operation != "RemoveRoleFromInstanceProfile":
         return None
     name, role = sent.parameters["InstanceProfileName"], sent.parameters["RoleName"]
     profile = truth.get(("instance profile", name))
-    if profile is None or role in {each.name for each in profile.roles}:
+    known = profile is not None and truth.get(("role", role)) is not None
+    if not known or role.casefold() in {each.name.casefold() for each in profile.roles}:
         return None
     words = f"Role {role} in Instance Profile {name} cannot be found."
     return refusal("iam", "NoSuchEntity", words, 404)
@@ -110,25 +139,41 @@ def _conflict(view: View, sent: Sent) -> Reply | None:
     """Refuse to delete what still has something on it, as far as the replica knows."""
     if not sent.operation.startswith("Delete") or len(sent.named) != 1:
         return None
-    ((kind, name),) = sent.named
+    kind, name = view.versions.spelt(sent.named[0])
     thing = view.get((kind, name))
     if f"Delete{kind.title().replace(' ', '')}" != sent.operation or thing is None:
         return None
-    profiles = view.of_kind("instance profile") if kind == "role" else ()
-    obstacles = {
-        "remove roles from instance profile": bool(getattr(thing, "roles", ()))
-        or any(name == role.name for profile in profiles for role in profile.roles),
-        "detach all policies": bool(getattr(thing, "managed_policies", ())),
-        "delete policies": bool(getattr(thing, "policies", ())),
-    }
-    words = next((each for each, there in obstacles.items() if there), None)
+    words = next(_obstacles(view, kind, name, thing), None)
     return refusal("iam", "DeleteConflict", _CONFLICT.format(words), 409) if words else None
+
+
+def _obstacles(view: View, kind: str, name: str, thing: Any) -> Iterator[str]:
+    """Say what must be done before a thing can be deleted, in the order in which IAM asks for it.
+
+    moto asks for less: it deletes users together with their keys.
+    """
+    profiles = view.of_kind("instance profile") if kind == "role" else ()
+    held = any(name == role.name for profile in profiles for role in profile.roles)
+    if held or bool(getattr(thing, "roles", ())):
+        yield "remove roles from instance profile"
+    yield from (words for attribute, words in _POLICIES if getattr(thing, attribute, None))
+    if kind == "user" and any(key.user_name == name for key in view.of_kind("access key")):
+        yield "delete access keys"
+    yield from (words for attribute, words in _CREDENTIALS if getattr(thing, attribute, None))
+
+
+def _ghost(view: View, sent: Sent) -> Reply | None:
+    """Refuse a name that is not free yet, though nothing has it any more."""
+    kind, name = sent.creates, sent.target
+    if kind is None or not view.versions.is_ghost(kind, name, view.now):
+        return None
+    return refusal("iam", "EntityAlreadyExists", TAKEN[kind].format(name), 409)
 
 
 def refused_by_sts(view: View, sent: Sent) -> Reply | None:
     """Return how STS refuses a role that it does not know, or `None`."""
     arn = sent.parameters.get("RoleArn", "")
-    if sent.operation != "AssumeRole" or not view.is_late(_key_of(arn)):
+    if sent.operation != "AssumeRole" or not view.is_late_for(arn):
         return None
     words = (
         f"User: {sent.access_key} is not authorized to perform: sts:AssumeRole on resource: {arn}"

@@ -15,6 +15,8 @@ from botocore.retries import bucket
 from moto.iam import models as iam_models
 from moto.moto_api._internal import mock_random
 
+from cwagent_iam.propagation import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -51,17 +53,18 @@ class VirtualClock:
 
 @contextmanager
 def predictable(clock: VirtualClock, seed: int) -> Iterator[None]:
-    """Give *clock* to all that waits in botocore and dates in moto, and *seed* to their chance.
+    """Give *clock* to all that waits here and in botocore, and dates in moto; *seed* to chance.
 
     botocore draws the pauses before its retries from Python's shared random numbers, which go on
     afterwards as if nothing had been.
     """
-    time = SimpleNamespace(sleep=clock.sleep, time=clock.time)
+    time = SimpleNamespace(sleep=clock.sleep, time=clock.time, monotonic=clock.time)
     before, before_in_moto = random.getstate(), mock_random.getstate()
     random.seed(seed)
     mock_random.seed(seed)
     try:
         with (
+            patch.object(waiting, "time", time),
             patch.object(endpoint, "time", time),
             patch.object(waiter, "time", time),
             patch.object(bucket, "time", time),

@@ -9,12 +9,18 @@ from urllib.parse import parse_qsl
 
 import attrs
 
+from cwagent_iam.testing.lagging.faults import Crash
+
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
 HEADER = "x-sandbox-client"
 """The header in which a client of the lagging IAM says its name."""
 
+PATIENCE = "x-sandbox-read-timeout"
+"""The header in which a client says for how many seconds it waits for a reply."""
+
+_PATIENCE = 15.0
 
 _KINDS = {
     "InstanceProfileName": "instance profile",
@@ -47,6 +53,7 @@ class Sent:
         access_key: The id of the access key it was signed with.
         url: Where it was sent.
         body: The arguments as sent.
+        read_timeout: For how many seconds the client waits for a reply.
     """
 
     number: int
@@ -57,11 +64,12 @@ class Sent:
     access_key: str
     url: str
     body: str
+    read_timeout: float = _PATIENCE
 
     @property
     def reads(self) -> bool:
         """Whether it changes nothing."""
-        return self.operation.startswith(_READS)
+        return self.operation.startswith(_READS) or self.parameters.get("DryRun") == "true"
 
     @property
     def target(self) -> str:
@@ -72,6 +80,15 @@ class Sent:
     def creates(self) -> str | None:
         """The kind of thing that it makes under a name of the caller's choice."""
         return _NAMES.get(self.operation)
+
+    @property
+    def written(self) -> tuple[str, str] | None:
+        """The kind and name of what it writes to; `None` if it says neither."""
+        kind, name = next(iter(self.named), (self.creates, self.target))
+        if self.reads or kind is None:
+            return None
+        # A policy is created by its name, and by its ARN from then on.
+        return kind, name.rpartition("/")[2].casefold()
 
     @property
     def named(self) -> list[tuple[str, str]]:
@@ -96,6 +113,7 @@ def sent_as(request: AWSPreparedRequest, number: int) -> Sent:
         access_key=access_key,
         url=request.url,
         body=text,
+        read_timeout=float(_header(request, PATIENCE) or _PATIENCE),
     )
 
 
@@ -118,6 +136,7 @@ class Request:
         replica: Which replica answered; `None` for the truth.
         fault: What went wrong, as an instruction of the simulator; empty if nothing.
         outcome: What the client got: a status with AWS's code, or the class of an exception.
+        body: The arguments as sent, which are not printed.
     """
 
     number: int
@@ -129,6 +148,20 @@ class Request:
     replica: int | None = None
     fault: str = ""
     outcome: str = ""
+    body: str = attrs.field(default="", repr=False)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the client had reason to send it once more.
+
+        AWS did not answer, could not, or asked for patience; or it refused a write. A read that
+        is refused has an answer: to ask once more is another look, as waiting is made of.
+        """
+        status, _, code = self.outcome.partition(" ")
+        if not status.isdigit():
+            return self.outcome != Crash.__name__
+        refused = not self.reads and status.startswith("4")
+        return refused or status.startswith("5") or code == "Throttling"
 
     def __str__(self) -> str:
         """One line."""
@@ -143,14 +176,33 @@ class Request:
 class Trace(list[Request]):
     """All requests, in the order in which they were sent."""
 
+    @property
+    def repeats(self) -> int:
+        """How many requests were sent again because they had failed.
+
+        A request is one if its client had sent the same operation with the same arguments before,
+        and that had failed the last time, by `Request.has_failed`. It does not matter who sent it
+        again, botocore or this library, nor what happened in between. A killed program is not at
+        fault: what the next one sends is no retry.
+        """
+        last: dict[tuple[str, str, str], Request] = {}
+        count = 0
+        for request in self:
+            same = request.client, request.operation, request.body
+            count += same in last and last[same].has_failed
+            last[same] = request
+        return count
+
     def __str__(self) -> str:
         """A table with a line for each request."""
         head = "   #     time client   replica, operation, target -> outcome"
         return "\n".join([head, *map(str, self)])
 
 
-def outcome_of(reply: tuple[int, object, str | bytes]) -> str:
-    """Say what a reply says, in a few words."""
+def outcome_of(reply: tuple[int, object, str | bytes] | None) -> str:
+    """Say what a reply says, in a few words; moto may have none for what is not AWS."""
+    if reply is None:
+        return "not answered"
     status, _, body = reply
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
     code = re.search("<Code>(.*?)</Code>", text) if status >= HTTPStatus.BAD_REQUEST else None

@@ -1,24 +1,14 @@
-"""Does what a ChangeSet says: one request of IAM for each change, and nothing else.
-
-There is no decision here. Which error may be waited for or passed over is a matter of the table
-in `cwagent_iam.propagation`; what to do was decided by the differ.
-"""
+"""The requests: one match over the changes, one call for each."""
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, assert_never
 
-import attrs
-import tenacity
-
-from cwagent_iam.aws import AWS_ERRORS, client_for, code_of, reason_of
 from cwagent_iam.changes import (
     AddRoleToInstanceProfile,
     AttachRolePolicy,
     AttachUserPolicy,
     Change,
-    ChangeSet,
     CreateInstanceProfile,
     CreateRole,
     CreateUser,
@@ -31,7 +21,6 @@ from cwagent_iam.changes import (
     PutRolePermissionsBoundary,
     PutUserPermissionsBoundary,
     RemoveRoleFromInstanceProfile,
-    Result,
     RoleChange,
     TagInstanceProfile,
     TagRole,
@@ -40,99 +29,20 @@ from cwagent_iam.changes import (
     UpdateRole,
     UserChange,
 )
-from cwagent_iam.errors import ApplyError
-from cwagent_iam.propagation import FINAL, Run, rule_for
 from cwagent_iam.trust import localise
 
 if TYPE_CHECKING:
-    from cwagent_iam.aws import AWSSession, IAMClient
+    from cwagent_iam.aws import IAMClient
     from cwagent_iam.policies import ManagedPolicy
-    from cwagent_iam.propagation import Propagation
-    from cwagent_iam.state import State, Tags
-
-_log = logging.getLogger("cwagent_iam")
+    from cwagent_iam.state import Tags
 
 
-def apply(
-    changes: ChangeSet,
-    *,
-    session: AWSSession | None = None,
-    iam: IAMClient | None = None,
-    propagation: Propagation | None = None,
-) -> Result:
-    """Make *changes*, one request each, in order.
-
-    What is new may be unknown to the next request for some seconds; such a miss is waited out.
-
-    Args:
-        changes: What `preview` or `diff` returned.
-        session: The session whose credentials are used; boto3's default if `None`.
-        iam: A client to use as it is, instead of one built from *session*.
-        propagation: How long to wait for what is new; 60 seconds if `None`.
-
-    Returns:
-        What was applied, and the state that follows, with the ARNs.
+def send(change: Change, iam: IAMClient) -> str | None:
+    """Make *change* by its one request; return the ARN of what it creates.
 
     Raises:
-        ApplyError: When a change fails. It says what was applied before and what was not.
+        AWS_ERRORS: As botocore raises them.
     """
-    run = Run.start(propagation)
-    state = apply_in(run, changes, client_for(session, iam))
-    return Result(changes=tuple(run.applied), state=state)
-
-
-def apply_in(run: Run, changes: ChangeSet, iam: IAMClient) -> State:
-    """Make *changes* as a part of *run*; return the state that follows.
-
-    Raises:
-        ApplyError: As for `apply`.
-    """
-    state = changes.observed
-    run.seen.update(entity.target for entity in state.entities)
-    for position, change in enumerate(changes):
-        arn = _attempt(run, change, iam, changes.changes[position:])
-        run.applied.append(change)
-        state = change.after(state)
-        if arn:
-            run.known.add(change.target)
-            created = state.find(change.kind, change.name)
-            state = state.with_entity(attrs.evolve(created, arn=arn)) if created else state
-        _log.info("applied: %s", change)
-    return state
-
-
-def _attempt(run: Run, change: Change, iam: IAMClient, remaining: tuple[Change, ...]) -> str | None:
-    """Make one change, waiting for what is new; return the ARN of what it created."""
-    rule = FINAL
-
-    def must_wait(error: BaseException) -> bool:
-        nonlocal rule
-        rule = rule_for(error, change, run)
-        return rule.outcome == "wait"
-
-    began = run.seconds
-    retrying = run.retrying(tenacity.retry_if_exception(must_wait), lambda: rule.reason)
-    try:
-        return retrying(_send, change, iam)
-    except AWS_ERRORS as error:
-        if rule.outcome == "done":
-            return None
-        if code_of(error) == "EntityAlreadyExists":
-            run.known.add(change.target)
-        raise ApplyError(
-            operation=change.operation,
-            target=change.target,
-            code=code_of(error),
-            reason=reason_of(error),
-            attempts=retrying.statistics["attempt_number"],
-            seconds=run.seconds - began,
-            applied=tuple(run.applied),
-            remaining=remaining,
-            overtaken=rule.outcome == "look again",
-        ) from error
-
-
-def _send(change: Change, iam: IAMClient) -> str | None:
     if isinstance(change, RoleChange):
         return _send_for_role(change, iam)
     if isinstance(change, UserChange):

@@ -1,0 +1,145 @@
+"""Look, do what is missing, look again: each step acts on what is there, not on what was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+import tenacity
+
+from cwagent_iam.aws import said
+from cwagent_iam.changes import ChangeSet, Result
+from cwagent_iam.errors import ApplyError, CwAgentIamError, ObserveError, PropagationTimeoutError
+from cwagent_iam.events import Done, Planned, Verified
+from cwagent_iam.executor import apply_in
+from cwagent_iam.propagation import DENSE, rule_for_trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam.aws import IAMClient, IAMClients
+    from cwagent_iam.propagation import Pace, Run
+    from cwagent_iam.visibility import EC2Answer
+
+Look: TypeAlias = "Callable[[IAMClient], ChangeSet]"
+"""Reads with a client, and says what is to be done."""
+
+GOOD_LOOKS = 3
+"""How many looks in a row must be right after something was not; IAM's hosts know different things,
+and each request may go to another."""
+
+_STALE = (DENSE, "IAM does not show everything yet")
+_OVERTAKEN = "somebody else was faster, or IAM shows old state"
+
+
+def carry_out(
+    look: Look,
+    clients: IAMClients,
+    run: Run,
+    *,
+    least: int = 1,
+    ask: Callable[[], tuple[EC2Answer, ...]] = tuple,
+) -> Result:
+    """Look and apply until nothing is left, then *ask* EC2; errors tell what was applied.
+
+    At *least* so many looks in a row must show that all is right, even where nothing was done.
+    """
+    looks = _Looks(look, clients, run, least)
+    try:
+        new = looks.until_new()
+        run.tell(Planned, changes=new)
+        while new:
+            _apply(new, clients, run)
+            new = looks.until_new()
+            if new:
+                run.tell(Planned, changes=new)
+        run.tell(Verified, looks=looks.needed)
+        answers = ask()
+    except CwAgentIamError as error:
+        error.applied = tuple(run.applied)
+        raise
+    result = Result(changes=tuple(run.applied), state=new.observed, ec2=answers)
+    run.tell(Done, result=result)
+    return result
+
+
+def _apply(new: ChangeSet, clients: IAMClients, run: Run) -> None:
+    """Apply; where the world turns out to be another than it looked, leave the rest to a look."""
+    try:
+        apply_in(run, new, clients)
+    except ApplyError as error:
+        if not (error.overtaken and run.pause(_OVERTAKEN)):
+            raise
+        run.found.clear()
+
+
+@attrs.define
+class _Looks:
+    """The looks of one call, and why the last one was not enough."""
+
+    look: Look
+    clients: IAMClients
+    run: Run
+    least: int
+    why: tuple[Pace, str] = _STALE
+
+    @property
+    def needed(self) -> int:
+        """How many looks in a row must be right: more than the least where anything was not."""
+        run = self.run
+        return GOOD_LOOKS if run.applied or run.found or run.pauses else self.least
+
+    def until_new(self) -> ChangeSet:
+        """Look until there is something to do that was not done, or nothing: all is right."""
+        began = self.run.seconds
+        must_look_again = tenacity.retry_any(
+            tenacity.retry_if_result(self._shows_old_state),
+            tenacity.retry_if_exception(self._will_pass),
+        )
+        try:
+            changes: ChangeSet = self.run.retrying(must_look_again, lambda: self.why)(self._several)
+        except tenacity.RetryError as error:
+            last: ChangeSet = error.last_attempt.result()
+            raise PropagationTimeoutError(
+                missing=last.changes,
+                unformed=last.observed.unformed,
+                attempts=error.last_attempt.attempt_number,
+                seconds=self.run.seconds - began,
+                last_error=said(self.run.last_error),
+            ) from self.run.last_error
+        return self.run.new_in(changes)
+
+    def _several(self) -> ChangeSet:
+        """Look as often as is needed, or until something is not right."""
+        changes = self._once()
+        looks = 1
+        while looks < self.needed and not _unfinished(changes):
+            changes = self._once()
+            looks += 1
+        return changes
+
+    def _once(self) -> ChangeSet:
+        client = self.clients.once if self.run.troubled else self.clients.repeating
+        self.run.last_error = None  # what was told before this look is no longer news
+        try:
+            changes = self.look(client)
+        except ObserveError as error:
+            self.run.heard(error.__cause__)
+            raise
+        self.run.heard()
+        return changes
+
+    def _shows_old_state(self, changes: ChangeSet) -> bool:
+        self.why = _STALE
+        return _unfinished(changes) and not self.run.new_in(changes)
+
+    def _will_pass(self, error: BaseException) -> bool:
+        if not isinstance(error, ObserveError):
+            return False
+        rule = rule_for_trouble(error.__cause__, self.run)
+        self.why = (rule.pace, rule.reason)
+        return rule.outcome == "wait"
+
+
+def _unfinished(changes: ChangeSet) -> bool:
+    return bool(changes or changes.observed.unformed)

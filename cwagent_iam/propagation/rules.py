@@ -1,0 +1,134 @@
+"""What AWS's answers mean for a change: the table, and nothing that is not in it may be waited for.
+
+Sources: the API reference of IAM (common and modelled errors), and what users of AWS observed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import attrs
+
+from cwagent_iam.aws import code_of, reason_of, trouble_of
+from cwagent_iam.changes import CreateRole, UpdateAssumeRolePolicy
+from cwagent_iam.propagation.waiting import DENSE, FAILURE, RIVALS, SLOW, THROTTLE, Pace
+from cwagent_iam.state import InstanceProfile, Role, User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cwagent_iam.aws import Trouble
+    from cwagent_iam.changes import Change
+    from cwagent_iam.propagation.run import Run
+    from cwagent_iam.state import Entity
+
+Outcome: TypeAlias = Literal["wait", "read back", "look again", "final"]
+"""Try the change again after a pause; see whether it is done already, and otherwise try again;
+observe and diff again; or give up."""
+
+
+@attrs.frozen
+class Rule:
+    """What an AWS error means for a change.
+
+    Attributes:
+        operation: The beginning of the names of the operations that it is for.
+        code: AWS's code.
+        fragment: A part of AWS's words, in lower case, where the code is not enough.
+        applies: Whether it holds for a change, given what this run knows.
+        outcome: What to do.
+        reason: Why.
+        pace: How long the pauses between attempts are.
+    """
+
+    operation: str
+    code: str
+    fragment: str
+    applies: Callable[[Change, Run], bool]
+    outcome: Outcome
+    reason: str
+    pace: Pace = DENSE
+
+
+def _always(_change: Change, _run: Run) -> bool:
+    return True
+
+
+def _needs_one_of(targets: set[str], kind: type[Entity], change: Change) -> bool:
+    return any(need in targets for need in change.needs if need.startswith(f"{kind.kind} "))
+
+
+def _knows(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+    """Hold if this run knows that the *kind* of thing that the change needs is there."""
+    return lambda change, run: _needs_one_of(run.known, kind, change)
+
+
+def _saw(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+    """Hold if this run saw the *kind* of thing that the change needs; it may be gone, or new."""
+    return lambda change, run: _needs_one_of(run.seen, kind, change)
+
+
+def _trusts_new(change: Change, run: Run) -> bool:
+    """Hold if the trust that the change sets names a principal that this run made."""
+    if not isinstance(change, CreateRole | UpdateAssumeRolePolicy):
+        return False
+    return any(f'"{arn}"' in change.trust.text for arn in run.arns)
+
+
+_MISS = "NoSuchEntity"
+_BAD_TRUST = ("MalformedPolicyDocument", "invalid principal in policy")
+
+RULES = (
+    Rule("Detach", _MISS, "", _always, "read back", "it may be detached", RIVALS),
+    Rule("Remove", _MISS, "", _always, "read back", "it may be out", RIVALS),
+    Rule("Delete", _MISS, "", _always, "read back", "it may be gone", RIVALS),
+    Rule("", _MISS, "role with name", _knows(Role), "wait", "the role is too new"),
+    Rule("", _MISS, "user with name", _knows(User), "wait", "the user is too new"),
+    Rule("", _MISS, "instance profile", _knows(InstanceProfile), "wait", "the profile is too new"),
+    Rule("", _MISS, "role with name", _saw(Role), "look again", "the role was there"),
+    Rule("", _MISS, "user with name", _saw(User), "look again", "the user was there"),
+    Rule("", _MISS, "instance profile", _saw(InstanceProfile), "look again", "it was there"),
+    Rule("", *_BAD_TRUST, _trusts_new, "wait", "a principal in the trust is too new"),
+    Rule("", "ConcurrentModification", "", _always, "read back", "others write to it", RIVALS),
+    Rule("", "EntityTemporarilyUnmodifiable", "", _always, "wait", "the name is too new", SLOW),
+    Rule("Create", "EntityAlreadyExists", "", _always, "read back", "it is not shown", RIVALS),
+    Rule("AddRole", "EntityAlreadyExists", "", _always, "read back", "it is not shown", RIVALS),
+    Rule("AddRole", "LimitExceeded", "", _always, "read back", "no role is shown in it", RIVALS),
+    Rule("Delete", "DeleteConflict", "", _always, "look again", "something hangs on it"),
+)
+"""The first rule that fits decides; what fits none is final."""
+
+FINAL = Rule("", "", "", _always, "final", "no time will change it")
+
+
+TROUBLES: Mapping[Trouble, Rule] = {
+    "throttled": Rule("", "", "", _always, "wait", "AWS throttles the account", THROTTLE),
+    "failing": Rule("", "", "", _always, "wait", "AWS fails, or its answer was lost", FAILURE),
+    "unreachable": Rule("", "", "", _always, "wait", "AWS cannot be reached", FAILURE),
+}
+"""The rules for what is no answer to the request, whichever it was."""
+
+
+def rule_for_trouble(error: BaseException | None, run: Run) -> Rule:
+    """Find what *error* means for *run* if it is no answer to a request, as while reading.
+
+    Where AWS was never reached, it is rather the settings than the line that is wrong.
+    """
+    trouble = trouble_of(error) if error else None
+    if trouble is None or (trouble == "unreachable" and not run.reached):
+        return FINAL
+    return TROUBLES[trouble]
+
+
+def rule_for(error: BaseException, change: Change, run: Run) -> Rule:
+    """Find what *error* means for *change* in *run*."""
+    words = reason_of(error).lower()
+    fitting = (
+        rule
+        for rule in RULES
+        if change.operation.startswith(rule.operation)
+        and rule.code == code_of(error)
+        and rule.fragment in words
+        and rule.applies(change, run)
+    )
+    return next(fitting, None) or rule_for_trouble(error, run)

@@ -1,0 +1,79 @@
+"""How long to wait, and how long between two attempts."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+
+from cwagent_iam.errors import IntentError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _check_timeout(_: object, __: object, value: object) -> None:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+        rule = "must be a number of seconds, 0 or more"
+        raise IntentError(problems=(Problem.of("timeout", value, rule),))
+
+
+@attrs.frozen(kw_only=True)
+class Propagation:
+    """How to wait for IAM to show what was written. All times are in seconds.
+
+    Attributes:
+        timeout: How long after its start a call may still begin to wait; its last wait ends
+            before that. Usual delays are 2 to 12 seconds; AWS promises no bound.
+        clock: Tells the time; any zero will do.
+        sleep: Waits.
+        random: Returns a number from 0 to 1, to spread the waits of many callers.
+
+    Raises:
+        IntentError: When *timeout* is no number of seconds.
+    """
+
+    timeout: float = attrs.field(default=60.0, validator=_check_timeout)
+    # Looked up late, so that calls without settings of their own wait in a lagging IAM's time.
+    clock: Callable[[], float] = attrs.field(factory=lambda: time.monotonic)
+    sleep: Callable[[float], None] = attrs.field(factory=lambda: time.sleep)
+    random: Callable[[], float] = attrs.field(factory=lambda: random.random)
+
+
+@attrs.frozen
+class Pace:
+    """How the pauses between attempts grow: doubling, up to a bound, spread by chance.
+
+    Attributes:
+        first: The first pause, before chance, in seconds.
+        most: The bound, in seconds.
+        least: What chance leaves of a pause, as a part of it; at most it adds as much as it
+            leaves out.
+    """
+
+    first: float
+    most: float
+    least: float = 0.5
+
+    def seconds(self, attempt: int, chance: float) -> float:
+        """Return the pause after the *attempt*, counted from 1; *chance* is from 0 to 1."""
+        step = min(self.first * 2.0 ** min(attempt - 1, 10), self.most)
+        return step * (self.least + chance * 2 * (1 - self.least))
+
+
+DENSE = Pace(0.25, 2.0)
+"""For what is not visible yet: delays are short, and long pauses waste most of them."""
+
+RIVALS = Pace(0.5, 4.0, least=0.0)
+"""For what somebody else is busy with: all of a pause is chance, so that rivals part."""
+
+FAILURE = Pace(0.25, 8.0, least=0.0)
+"""For an AWS or a line that fails: often it is one request alone that does."""
+
+THROTTLE = Pace(1.0, 10.0, least=0.0)
+"""For an account that asks too much, of which many callers come back; at most 20 seconds."""
+
+SLOW = Pace(4.0, 12.0)
+"""For what AWS says takes minutes."""
