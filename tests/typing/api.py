@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import assert_type
 
 import boto3
+import tenacity
 
 import cwagent_iam
 from cwagent_iam import (
@@ -21,11 +22,15 @@ from cwagent_iam import (
     ChangeSet,
     ConflictError,
     CwAgentIamError,
+    EC2Answer,
+    EC2Launch,
+    Event,
     IntentError,
     Propagation,
     Result,
     State,
     apply,
+    consumer_retrying,
     diff,
     ensure,
     ensure_agent_role,
@@ -37,7 +42,8 @@ from cwagent_iam import (
     remove,
 )
 from cwagent_iam.changes import AttachRolePolicy, CreateRole
-from cwagent_iam.testing import sandbox
+from cwagent_iam.events import Applied, Waiting
+from cwagent_iam.testing import LaggyIAM, laggy_iam, sandbox
 
 session = boto3.Session()
 iam = session.client("iam")
@@ -74,6 +80,27 @@ assert_type(role.instance_profile_arn, str | None)
 user = assert_type(ensure_agent_user(iam=iam), AgentUser)
 assert_type(user.user_name, str)
 
+
+# Ready for EC2, and told about on the way
+def tell(event: Event) -> None:
+    """Follow what happens."""
+    match event:
+        case Waiting(reason=reason, pause=pause):
+            assert_type(reason, str)
+            assert_type(pause, float)
+        case Applied(change=applied):
+            assert_type(applied, Change)
+        case _:
+            assert_type(event.seconds, float)
+
+
+launch = EC2Launch(security_group_ids=["sg-1"], metadata_options={"HttpTokens": "required"})
+ready = ensure_agent_role(wait_for=launch, on_event=tell)
+ensure(desired, wait_for="ec2", session=session)
+assert_type(ready.ec2, tuple[EC2Answer, ...])
+assert_type(ready.ec2[0].visibility == "UNKNOWN", bool)
+assert_type(consumer_retrying(Propagation(timeout=120)), tenacity.Retrying)
+
 # A change is one of a closed list
 for change in changes:
     assert_type(change.permissions, frozenset[str])
@@ -103,3 +130,6 @@ except CwAgentIamError:
 with sandbox(region="eu-west-1") as sandboxed:
     assert_type(sandboxed, boto3.Session)
     cwagent_iam.ensure_agent_role(session=sandboxed)
+with laggy_iam("typical", seed=1) as lagging:
+    assert_type(lagging, LaggyIAM)
+    cwagent_iam.ensure_agent_role(session=lagging.session)
