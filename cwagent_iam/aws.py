@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import attrs
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoRegionError
 from botocore.exceptions import ConnectionError as NoConnectionError
 from botocore.parsers import ResponseParserError
+
+from cwagent_iam.errors import IntentError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, KeyError)
+_NO_REPLY_OF_IAM = (ResponseParserError, KeyError)
+
+AWS_ERRORS = (ClientError, BotoCoreError, *_NO_REPLY_OF_IAM)
 """All that a request can raise: a refusal, no answer at all, or one that is no reply of IAM.
 
 botocore raises `KeyError` for XML that is well-formed and not IAM's, as a proxy may send.
@@ -139,8 +143,18 @@ def client_for(
 
 
 def ec2_client_for(session: AWSSession | None, ec2: Any) -> Any:
-    """Return *ec2* as it is, or a client for EC2 of *session*, or of boto3's default session."""
-    return (session or boto3).client("ec2", config=_config(4)) if ec2 is None else ec2
+    """Return *ec2* as it is, or a client for EC2 of *session*, or of boto3's default session.
+
+    Raises:
+        IntentError: When the session has no region, which EC2 cannot do without.
+    """
+    if ec2 is not None:
+        return ec2
+    try:
+        return (session or boto3).client("ec2", config=_config(4))
+    except NoRegionError:
+        rule = "must be a client, or the session must have a region"
+        raise IntentError(problems=(Problem.of("ec2", ec2, rule),)) from None
 
 
 def _config(attempts: int) -> Config:
@@ -165,6 +179,8 @@ connection was made, so that nothing was sent."""
 
 _THROTTLED = frozenset(
     {
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
@@ -173,8 +189,10 @@ _THROTTLED = frozenset(
         "ThrottledException",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionInProgressException",
     }
 )
+_FAILING = frozenset({"RequestTimeout", "RequestTimeoutException"})
 
 
 def trouble_of(error: BaseException) -> Trouble | None:
@@ -183,11 +201,17 @@ def trouble_of(error: BaseException) -> Trouble | None:
         if code_of(error) in _THROTTLED:
             return "throttled"
         status = _metadata(error).get("HTTPStatusCode", 0)
-        return "failing" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None
+        failing = status >= HTTPStatus.INTERNAL_SERVER_ERROR or code_of(error) in _FAILING
+        return "failing" if failing else None
     if isinstance(error, NoConnectionError):
         return "unreachable"
-    broken = isinstance(error, (HTTPClientError, ResponseParserError, KeyError))
+    broken = isinstance(error, (HTTPClientError, *_NO_REPLY_OF_IAM))
     return "failing" if broken else None
+
+
+def is_answer(error: BaseException) -> bool:
+    """Say whether *error* is an answer of AWS itself, be it of trouble."""
+    return isinstance(error, ClientError) and code_of(error) is not None
 
 
 def may_be_done(error: BaseException) -> bool:
@@ -213,14 +237,14 @@ def said(error: BaseException | None) -> str:
 
 def _details(error: BaseException) -> Mapping[str, str]:
     """Return what AWS said; what stands between us and AWS may answer without any of it."""
-    details: Mapping[str, str] = _response(error).get("Error", {})
+    details: Mapping[str, str] = _response(error).get("Error") or {}
     return details
 
 
 def _metadata(error: BaseException) -> Mapping[str, Any]:
-    metadata: Mapping[str, Any] = _response(error).get("ResponseMetadata", {})
+    metadata: Mapping[str, Any] = _response(error).get("ResponseMetadata") or {}
     return metadata
 
 
 def _response(error: BaseException) -> Mapping[str, Any]:
-    return error.response if isinstance(error, ClientError) else {}
+    return (error.response or {}) if isinstance(error, ClientError) else {}

@@ -59,7 +59,11 @@ def ask_ec2(ec2: EC2Client, profile_name: str, launch: EC2Launch) -> EC2Answer:
     except AWS_ERRORS as error:
         visibility, reason = _meaning(error)
         return EC2Answer(
-            profile_name=profile_name, visibility=visibility, reason=reason, region=region
+            profile_name=profile_name,
+            visibility=visibility,
+            reason=reason,
+            region=region,
+            error=error,
         )
     reason = "EC2 did not answer with DryRunOperation: look whether it has launched an instance"
     return EC2Answer(profile_name=profile_name, visibility="UNKNOWN", reason=reason, region=region)

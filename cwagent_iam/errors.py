@@ -195,7 +195,20 @@ class RequestError(CwAgentIamError):
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class ObserveError(RequestError):
-    """Raised when something cannot be read. Reading itself changes nothing."""
+    """Raised when something cannot be read. Reading itself changes nothing.
+
+    Attributes:
+        attempts: How many times this library looked; botocore may repeat each request.
+        seconds: How long that took, in seconds.
+    """
+
+    attempts: int = 1
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """What failed and why, what had been applied, and what to do."""
+        after = f" after {self.attempts} looks in {self.seconds:.1f} s" if self.attempts > 1 else ""
+        return " ".join([self._failure(after), *self._already_applied(), self.advice])
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -203,15 +216,16 @@ class ApplyError(RequestError):
     """Raised when a change fails. What was done before it stays done.
 
     Attributes:
-        remaining: The changes that were not made, in order; the one that failed is the first,
-            and may have been made all the same if AWS gave no answer (*code* is `None`).
+        remaining: The changes that were not made, in order; the one that failed is the first.
         overtaken: Whether somebody else was faster, so that a new diff may show it done.
+        doubtful: Whether AWS may have made the failed change all the same: a reply was lost.
         attempts: How many times this library tried the change; botocore may repeat each try.
         seconds: How long that took, in seconds.
     """
 
     remaining: tuple[ChangeLike, ...]
     overtaken: bool = False
+    doubtful: bool = False
     attempts: int = 1
     seconds: float = 0.0
 
@@ -232,7 +246,8 @@ class ApplyError(RequestError):
         tries = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         failure = self._failure(f" after {tries} in {self.seconds:.1f} s")
         not_applied = f"Not applied: {_names(self.remaining)}."
-        return " ".join([failure, *self._already_applied(), not_applied, self.advice])
+        doubt = ["It may have been made all the same."] if self.doubtful else []
+        return " ".join([failure, *doubt, *self._already_applied(), not_applied, self.advice])
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)

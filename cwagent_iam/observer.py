@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What botocore and the parsers here make of a reply that has other parts than IAM's.
+_ODD_REPLIES = (AttributeError, TypeError, ValueError)
+
 # What IAM wants gone before it deletes a role or a user: operation, list in the reply, key of an
 # item (none where items are names), and our word for it. Source: API reference of DeleteUser.
 _HANGS_ON_ROLE = (
@@ -98,7 +101,7 @@ def read(
     found = (reader.entity(type(each), each.name) for each in desired.entities)
     state = State.of(filter(None, found))
     for entity in state.entities if dependents else ():
-        hanging = frozenset(reader.dependents(entity))
+        hanging = frozenset(_Reader(iam, repr).dependents(entity))
         state = state.with_entity(attrs.evolve(entity, dependents=hanging))
     return state
 
@@ -130,83 +133,92 @@ class _Reader:
 
     def _role(self, name: str) -> Role | None:
         target = f"{Role.kind} {name}"
-        reply = self._get("GetRole", target, partial(self.iam.get_role, RoleName=name))
-        if reply is None:
-            return None
-        role = reply["Role"]
-        trust = Document.parse(role["AssumeRolePolicyDocument"])
-        return Role(
-            name=role["RoleName"],
-            path=role["Path"],
-            trust=neutralise(trust, self.iam.meta.partition),
-            description=role.get("Description", ""),
-            max_session_duration=role["MaxSessionDuration"],
-            permissions_boundary=_boundary(role),
-            policies=self._attached("ListAttachedRolePolicies", target, RoleName=name),
-            tags=_tags(role),
-            arn=role["Arn"],
-        )
+
+        def parsed() -> Role:
+            role = self.iam.get_role(RoleName=name)["Role"]
+            trust = Document.parse(role["AssumeRolePolicyDocument"])
+            return Role(
+                name=role["RoleName"],
+                path=role["Path"],
+                trust=neutralise(trust, self.iam.meta.partition),
+                description=role.get("Description", ""),
+                max_session_duration=role["MaxSessionDuration"],
+                permissions_boundary=_boundary(role),
+                policies=self._attached("ListAttachedRolePolicies", target, RoleName=name),
+                tags=_tags(role),
+                arn=role["Arn"],
+            )
+
+        return self._get("GetRole", target, parsed)
 
     def _user(self, name: str) -> User | None:
         target = f"{User.kind} {name}"
-        reply = self._get("GetUser", target, partial(self.iam.get_user, UserName=name))
-        if reply is None:
-            return None
-        user = reply["User"]
-        return User(
-            name=user["UserName"],
-            path=user["Path"],
-            permissions_boundary=_boundary(user),
-            policies=self._attached("ListAttachedUserPolicies", target, UserName=name),
-            tags=_tags(user),
-            arn=user["Arn"],
-        )
+
+        def parsed() -> User:
+            user = self.iam.get_user(UserName=name)["User"]
+            return User(
+                name=user["UserName"],
+                path=user["Path"],
+                permissions_boundary=_boundary(user),
+                policies=self._attached("ListAttachedUserPolicies", target, UserName=name),
+                tags=_tags(user),
+                arn=user["Arn"],
+            )
+
+        return self._get("GetUser", target, parsed)
 
     def _instance_profile(self, name: str) -> InstanceProfile | None:
-        target = f"{InstanceProfile.kind} {name}"
-        get = partial(self.iam.get_instance_profile, InstanceProfileName=name)
-        reply = self._get("GetInstanceProfile", target, get)
-        if reply is None:
-            return None
-        profile = reply["InstanceProfile"]
-        return InstanceProfile(
-            name=profile["InstanceProfileName"],
-            path=profile["Path"],
-            role_name=next((role["RoleName"] for role in profile["Roles"]), None),
-            tags=_tags(profile),
-            arn=profile["Arn"],
-        )
+        def parsed() -> InstanceProfile:
+            profile = self.iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+            return InstanceProfile(
+                name=profile["InstanceProfileName"],
+                path=profile["Path"],
+                role_name=next((role["RoleName"] for role in profile["Roles"]), None),
+                tags=_tags(profile),
+                arn=profile["Arn"],
+            )
+
+        return self._get("GetInstanceProfile", f"{InstanceProfile.kind} {name}", parsed)
 
     def _attached(self, operation: str, target: str, **name: str) -> frozenset[ManagedPolicy]:
-        policies = self._list(operation, target, "AttachedPolicies", **name)
-        return frozenset(ManagedPolicy.from_arn(policy["PolicyArn"]) for policy in policies)
+        def parsed() -> frozenset[ManagedPolicy]:
+            policies = self._items(operation, "AttachedPolicies", **name)
+            return frozenset(ManagedPolicy.from_arn(each["PolicyArn"]) for each in policies)
+
+        return self._get(operation, target, parsed) or frozenset()
 
     def _user_credentials(self, user: User) -> Iterator[str]:
         """Name the credentials of *user* that IAM has no pages of."""
         get = partial(self.iam.get_login_profile, UserName=user.name)
         if self._get("GetLoginProfile", user.target, get):
             yield "login profile"
-        get = partial(self.iam.list_service_specific_credentials, UserName=user.name)
-        reply = self._get("ListServiceSpecificCredentials", user.target, get) or {}
-        for credential in reply.get("ServiceSpecificCredentials", []):
-            yield f"service-specific credential {credential['ServiceSpecificCredentialId']}"
+
+        def parsed() -> list[str]:
+            reply = self.iam.list_service_specific_credentials(UserName=user.name)
+            held = reply.get("ServiceSpecificCredentials", [])
+            return [each["ServiceSpecificCredentialId"] for each in held]
+
+        for held in self._get("ListServiceSpecificCredentials", user.target, parsed) or ():
+            yield f"service-specific credential {held}"
 
     def _named(
         self, target: str, operation: str, result: str, key: str, word: str, **name: str
     ) -> Iterator[str]:
-        for item in self._list(operation, target, result, **name):
-            yield f"{word} {item[key] if key else item}"
+        def parsed() -> list[str]:
+            items = self._items(operation, result, **name)
+            return [f"{word} {item[key] if key else item}" for item in items]
 
-    def _list(self, operation: str, target: str, result: str, **name: str) -> list[Any]:
+        yield from self._get(operation, target, parsed) or ()
+
+    def _items(self, operation: str, result: str, **name: str) -> Iterator[Any]:
         paginator = self.iam.get_paginator(xform_name(operation))
-        pages = self._get(operation, target, lambda: list(paginator.paginate(**name)))
-        return [item for page in pages or [] for item in page[result]]
+        return (item for page in paginator.paginate(**name) for item in page[result])
 
     def _get(self, operation: str, target: str, call: Callable[[], T]) -> T | None:
-        """Read; `None` means that there is no such thing."""
+        """Read and parse; `None` means that there is no such thing."""
         try:
             return call()
-        except AWS_ERRORS as error:
+        except (*AWS_ERRORS, *_ODD_REPLIES) as error:
             code = code_of(error)
             if code == "NoSuchEntity":
                 self.missed(error)

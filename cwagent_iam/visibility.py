@@ -123,12 +123,14 @@ class EC2Answer:
         reason: Why it is so, in one sentence with AWS's code.
         region: The region that was asked, since others may answer otherwise; `None` if the client
             does not tell.
+        error: AWS's own error, if that was the answer; not compared.
     """
 
     profile_name: str
     visibility: Visibility
     reason: str
     region: str | None = None
+    error: BaseException | None = attrs.field(default=None, eq=False, repr=False)
 
     def __str__(self) -> str:
         """One line with all of it."""

@@ -205,7 +205,7 @@ class TestRivals:
 
     @pytest.mark.parametrize(
         ("found", "waits"),
-        [(("Throttling", "Rate exceeded"), [0.5]), (("AccessDenied", "No."), None)],
+        [(("Throttling", "Rate exceeded"), [1.0]), (("AccessDenied", "No."), None)],
         ids=["throttled", "denied"],
     )
     def test_unreadable(

@@ -85,7 +85,8 @@ class TestEC2:
         assert len(error.applied) == 4
         assert (error.attempts, error.seconds) == (8, 9.75)
         assert f"Not visible yet: instance-profile {ROLE} in EC2." in str(error)
-        assert "EC2 does not know the instance profile yet (InvalidParameterValue)" in str(error)
+        assert error.last_error == f"{code}: {words}"
+        assert isinstance(error.__cause__, ClientError)
 
     @pytest.mark.parametrize("outcome", ["Throttling", "ServiceFailure", "connection refused"])
     def test_unknown(self, outcome: Any) -> None:

@@ -254,4 +254,5 @@ class TestVerify:
             remove(USER_PLAN, iam=client, propagation=virtual_time.propagation())
         assert names(caught.value.missing) == ["DeleteUser"]
         assert names(caught.value.applied) == ["DetachUserPolicy", "DeleteUser"]
+        assert "ogin" not in caught.value.last_error  # only some users have a password
         assert not remove(USER_PLAN, session=session).changed

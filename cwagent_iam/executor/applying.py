@@ -68,7 +68,7 @@ def apply_in(run: Run, changes: ChangeSet, clients: IAMClients) -> State:
         attempt = Attempt(run, change, clients)
         arn = attempt.make(remaining=changes.changes[position:])
         state = change.after(state)
-        if arn:
+        if arn and arn.startswith("arn:"):
             run.known.add(change.target)
             run.arns.add(arn)
             created = state.find(change.kind, change.name)

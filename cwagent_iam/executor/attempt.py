@@ -12,11 +12,24 @@ from cwagent_iam.errors import ApplyError, ObserveError
 from cwagent_iam.events import Applied, Recovered
 from cwagent_iam.executor.requests import send
 from cwagent_iam.observer import read_target
-from cwagent_iam.propagation import FINAL, Outcome, Rule, Run, rule_for, rule_for_trouble
-from cwagent_iam.state import State
+from cwagent_iam.propagation import FINAL, Rule, Run, rule_for, rule_for_trouble
 
 if TYPE_CHECKING:
     from cwagent_iam.changes import Change
+    from cwagent_iam.propagation import Outcome
+
+
+class _NotMadeError(Exception):
+    """An attempt failed by an *error* of AWS, which means what the *rule* says."""
+
+    def __init__(self, error: BaseException, rule: Rule) -> None:
+        super().__init__(error, rule)
+        self.error = error
+        self.rule = rule
+
+
+def _will_pass(error: BaseException) -> bool:
+    return isinstance(error, _NotMadeError) and error.rule.outcome == "wait"
 
 
 @attrs.define
@@ -27,77 +40,95 @@ class Attempt:
         run: What it is a part of.
         change: The change.
         clients: Who sends it.
-        rule: What the last answer means.
-        outcome: What is to be done about it.
-        doubtful: Whether AWS may have done it without our knowing.
+        rule: What AWS's last answer means.
+        refusal: AWS's answer that it may be done, which is to be read back; `None` if it is to be
+            sent.
     """
 
     run: Run
     change: Change
     clients: IAMClients
     rule: Rule = FINAL
-    outcome: Outcome = "final"
-    doubtful: bool = False
-    _seen: State = attrs.field(factory=State, init=False)
+    refusal: BaseException | None = None
 
     def make(self, remaining: tuple[Change, ...]) -> str | None:
         """Make the change, waiting where time helps; return the ARN of what it created."""
-        began = self.run.seconds
-        must_wait = tenacity.retry_if_exception(
-            lambda error: isinstance(error, AWS_ERRORS) and self.outcome == "wait"
+        run, change = self.run, self.change
+        attempts, began = run.tries.get(change, (0, run.seconds))
+        retrying = run.retrying(
+            tenacity.retry_if_exception(_will_pass), lambda: (self.rule.pace, self.rule.reason)
         )
-        retrying = self.run.retrying(must_wait, lambda: (self.rule.pace, self.rule.reason))
         try:
-            return retrying(self._try)
-        except AWS_ERRORS as error:
+            arn = retrying(self._try)
+        except _NotMadeError as failure:
+            attempts += retrying.statistics["attempt_number"]
+            run.tries[change] = attempts, began
             raise ApplyError(
-                operation=self.change.operation,
-                target=self.change.target,
-                code=code_of(error),
-                reason=reason_of(error),
-                attempts=retrying.statistics["attempt_number"],
-                seconds=self.run.seconds - began,
-                applied=tuple(self.run.applied),
+                operation=change.operation,
+                target=change.target,
+                code=code_of(failure.error),
+                reason=reason_of(failure.error),
+                attempts=attempts,
+                seconds=run.seconds - began,
+                applied=tuple(run.applied),
                 remaining=remaining,
-                overtaken=self.outcome == "look again",
-            ) from error
+                overtaken=failure.rule.outcome == "look again",
+                doubtful=change in run.doubtful,
+            ) from failure.error
+        # Told here, because what the caller's function raises is no answer of AWS.
+        if self.refusal is None:
+            run.tell(Applied, change=change)
+        else:
+            ours = change in run.applied
+            reason = "its reply was lost" if ours else "somebody else has done it"
+            run.tell(Recovered, change=change, reason=reason)
+        return arn
 
     def _try(self) -> str | None:
-        """Send it once; what is said to be done already is read back."""
+        """Send it once, unless it is only to be read back; return the ARN of what it created."""
+        if self.refusal is not None:
+            return self._read_back(self.refusal)
         once = self.run.troubled or not self.change.repeatable
         try:
             arn = send(self.change, self.clients.once if once else self.clients.repeating)
         except AWS_ERRORS as error:
-            self.run.heard(error)
-            self.rule = rule_for(error, self.change, self.run)
-            self.outcome = self.rule.outcome
-            self.doubtful = self.doubtful or may_be_done(error)
-            if code_of(error) == "EntityAlreadyExists":
-                self.run.known.add(self.change.target)
-            if self.outcome != "read back" or not self._is_done():
-                raise
-            return self._found()
+            self._note(error)
+            if self.rule.outcome != "read back":
+                raise _NotMadeError(error, self.rule) from error
+            return self._read_back(error)
         self.run.heard()
         self.run.applied.append(self.change)
-        self.run.tell(Applied, change=self.change)
         return arn
 
-    def _found(self) -> str | None:
-        """Take the change as done, by us if we sent it more than once; return the ARN."""
-        ours = self.doubtful
-        (self.run.applied if ours else self.run.found).append(self.change)
-        reason = "its reply was lost" if ours else "somebody else has done it"
-        self.run.tell(Recovered, change=self.change, reason=reason)
-        created = self._seen.find(self.change.kind, self.change.name)
-        return created.arn if created and self.change.creates else None
+    def _note(self, error: BaseException) -> None:
+        self.run.heard(error)
+        self.rule = rule_for(error, self.change, self.run)
+        if may_be_done(error):
+            self.run.doubtful.add(self.change)
+        if code_of(error) == "EntityAlreadyExists":
+            self.run.known.add(self.change.target)
 
-    def _is_done(self) -> bool:
-        """Read back what the change is about, and decide what to do if it is not done."""
+    def _read_back(self, refusal: BaseException) -> str | None:
+        """Take the change as done if IAM shows it so; it is ours if we may have done it."""
+        change, run = self.change, self.run
+        self.refusal = refusal
         try:
-            self._seen = read_target(self.change, self.clients.once)
+            seen = read_target(change, self.clients.once)
         except ObserveError as error:
-            self.outcome = rule_for_trouble(error.__cause__, self.run).outcome
-            return False
-        blocked = self.change.is_blocked_in(self._seen)
-        self.outcome = "look again" if blocked else "wait"
-        return self.change.is_done_in(self._seen) and not self._seen.unformed
+            cause = error.__cause__ or error
+            run.heard(cause)
+            self.rule = rule_for_trouble(cause, run)
+            passing = self.rule.outcome == "wait"
+            raise _NotMadeError(cause if passing else refusal, self.rule) from cause
+        run.heard()
+        if change.is_done_in(seen) and not seen.unformed:
+            if change in run.doubtful:
+                run.applied.append(change)
+            else:
+                run.found.add(change)
+            created = seen.find(change.kind, change.name)
+            return created.arn if created and change.creates else None
+        if not change.is_done_in(seen):
+            self.refusal = None  # what is not there is to be sent again
+        outcome: Outcome = "look again" if change.is_blocked_in(seen) else "wait"
+        raise _NotMadeError(refusal, attrs.evolve(self.rule, outcome=outcome))

@@ -10,9 +10,9 @@ import tenacity
 from cwagent_iam.aws import said
 from cwagent_iam.changes import ChangeSet, Result
 from cwagent_iam.errors import ApplyError, CwAgentIamError, ObserveError, PropagationTimeoutError
-from cwagent_iam.events import Done, Planned, Verified
+from cwagent_iam.events import Done, Planned, Recovered, Verified
 from cwagent_iam.executor import apply_in
-from cwagent_iam.propagation import DENSE, rule_for_trouble
+from cwagent_iam.propagation import DENSE, RIVALS, rule_for_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,7 @@ GOOD_LOOKS = 3
 and each request may go to another."""
 
 _STALE = (DENSE, "IAM does not show everything yet")
+_DENIED = "IAM shows again what somebody else had changed"
 _OVERTAKEN = "somebody else was faster, or IAM shows old state"
 
 
@@ -70,7 +71,7 @@ def _apply(new: ChangeSet, clients: IAMClients, run: Run) -> None:
     except ApplyError as error:
         if not (error.overtaken and run.pause(_OVERTAKEN)):
             raise
-        run.found.clear()
+        run.found.clear()  # another look decides
 
 
 @attrs.define
@@ -82,6 +83,7 @@ class _Looks:
     run: Run
     least: int
     why: tuple[Pace, str] = _STALE
+    denials: int = 0
 
     @property
     def needed(self) -> int:
@@ -96,8 +98,9 @@ class _Looks:
             tenacity.retry_if_result(self._shows_old_state),
             tenacity.retry_if_exception(self._will_pass),
         )
+        retrying = self.run.retrying(must_look_again, lambda: self.why)
         try:
-            changes: ChangeSet = self.run.retrying(must_look_again, lambda: self.why)(self._several)
+            changes: ChangeSet = retrying(self._several)
         except tenacity.RetryError as error:
             last: ChangeSet = error.last_attempt.result()
             raise PropagationTimeoutError(
@@ -107,7 +110,21 @@ class _Looks:
                 seconds=self.run.seconds - began,
                 last_error=said(self.run.last_error),
             ) from self.run.last_error
+        except ObserveError as error:
+            error.attempts = retrying.statistics["attempt_number"]
+            error.seconds = self.run.seconds - began
+            raise
+        self._settle_doubts(changes)
         return self.run.new_in(changes)
+
+    def _settle_doubts(self, changes: ChangeSet) -> None:
+        """Take as made by us what may have been, and what is not asked for any more."""
+        run = self.run
+        made = run.doubtful.difference(run.applied, changes)
+        run.doubtful -= made
+        for change in sorted(made, key=str):
+            run.applied.append(change)
+            run.tell(Recovered, change=change, reason="its reply was lost")
 
     def _several(self) -> ChangeSet:
         """Look as often as is needed, or until something is not right."""
@@ -131,7 +148,13 @@ class _Looks:
 
     def _shows_old_state(self, changes: ChangeSet) -> bool:
         self.why = _STALE
-        return _unfinished(changes) and not self.run.new_in(changes)
+        old = _unfinished(changes) and not self.run.new_in(changes)
+        if old and not self.run.found.isdisjoint(changes):
+            # Somebody else seemed to have done it. If the next look denies it too it is done again.
+            self.run.found.clear()
+            self.denials += 1
+            self.why = (attrs.evolve(RIVALS, first=min(0.5 * self.denials, RIVALS.most)), _DENIED)
+        return old
 
     def _will_pass(self, error: BaseException) -> bool:
         if not isinstance(error, ObserveError):

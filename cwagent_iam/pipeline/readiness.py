@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cwagent_iam.aws import said
 from cwagent_iam.ec2 import wait_for_ec2
 from cwagent_iam.errors import IntentError, Problem, PropagationTimeoutError
 from cwagent_iam.events import Answered
@@ -64,6 +65,6 @@ def _ask(name: str, launch: EC2Launch, ec2: EC2Client, run: Run) -> EC2Answer:
             unknown_to_ec2=(name,),
             attempts=run.pauses - pauses + 1,
             seconds=run.seconds - began,
-            last_error=answer.reason,
-        )
+            last_error=said(answer.error),
+        ) from answer.error
     return answer

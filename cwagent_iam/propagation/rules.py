@@ -101,6 +101,8 @@ RULES = (
 FINAL = Rule("", "", "", _always, "final", "no time will change it")
 
 
+_TRIES_OF_STRANGERS = 4
+
 TROUBLES: Mapping[Trouble, Rule] = {
     "throttled": Rule("", "", "", _always, "wait", "AWS throttles the account", THROTTLE),
     "failing": Rule("", "", "", _always, "wait", "AWS fails, or its answer was lost", FAILURE),
@@ -112,10 +114,13 @@ TROUBLES: Mapping[Trouble, Rule] = {
 def rule_for_trouble(error: BaseException | None, run: Run) -> Rule:
     """Find what *error* means for *run* if it is no answer to a request, as while reading.
 
-    Where AWS was never reached, it is rather the settings than the line that is wrong.
+    Where AWS itself has never answered, it is rather the settings than the line that is wrong: what
+    cannot be reached is not tried again, and what speaks in its place only a few times.
     """
     trouble = trouble_of(error) if error else None
-    if trouble is None or (trouble == "unreachable" and not run.reached):
+    if trouble is None:
+        return FINAL
+    if not run.reached and (trouble == "unreachable" or run.pauses >= _TRIES_OF_STRANGERS):
         return FINAL
     return TROUBLES[trouble]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import tenacity
 
-from cwagent_iam.aws import trouble_of
+from cwagent_iam.aws import is_answer, trouble_of
 from cwagent_iam.changes import ChangeSet
 from cwagent_iam.events import Waiting
 from cwagent_iam.propagation.waiting import RIVALS, Propagation
@@ -33,12 +33,14 @@ class Run:
         started: When it began, by the clock of *propagation*.
         on_event: What the caller wants to be called with each event.
         applied: The changes that this run made, in order.
-        found: The changes that somebody else had made when this run came to make them.
+        found: The changes that somebody else had made, as it seemed, when this run came to them.
+        doubtful: The changes that AWS may have made although no reply said so.
+        tries: How often each change that failed was tried before, and when first, in seconds.
         known: The kind and name of everything that it made, or was told to exist already. A
             request that does not find one of these has come too early.
         arns: The ARNs of what it made.
         seen: The kind and name of everything that it observed, and that may be gone by now.
-        reached: Whether AWS has ever answered it.
+        reached: Whether AWS itself has ever answered it.
         troubled: Whether the last answer was throttling, a failure of AWS, or none at all.
         last_error: The last error of AWS that it did not raise.
         pauses: How often it has waited.
@@ -48,7 +50,9 @@ class Run:
     started: float
     on_event: OnEvent | None = None
     applied: list[Change] = attrs.field(factory=list)
-    found: list[Change] = attrs.field(factory=list)
+    found: set[Change] = attrs.field(factory=set)
+    doubtful: set[Change] = attrs.field(factory=set)
+    tries: dict[Change, tuple[int, float]] = attrs.field(factory=dict)
     known: set[str] = attrs.field(factory=set)
     arns: set[str] = attrs.field(factory=set)
     seen: set[str] = attrs.field(factory=set)
@@ -77,7 +81,7 @@ class Run:
         """Remember what AWS answered: *error*, or what was asked for."""
         trouble = trouble_of(error) if error else None
         self.troubled = trouble is not None
-        self.reached = self.reached or trouble != "unreachable"
+        self.reached = self.reached or error is None or is_answer(error)
         self.last_error = error or self.last_error
 
     def tell(self, event: Callable[..., Event], **facts: Any) -> None:

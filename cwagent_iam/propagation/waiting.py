@@ -20,13 +20,23 @@ def _check_timeout(_: object, __: object, value: object) -> None:
         raise IntentError(problems=(Problem.of("timeout", value, rule),))
 
 
+# Looked up at each use, so that a lagging IAM can give its own time to whoever has none.
+def _clock() -> float:
+    return time.monotonic()
+
+
+def _sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
 @attrs.frozen(kw_only=True)
 class Propagation:
     """How to wait for IAM to show what was written. All times are in seconds.
 
     Attributes:
         timeout: How long after its start a call may still begin to wait; its last wait ends
-            before that. Usual delays are 2 to 12 seconds; AWS promises no bound.
+            before that. A request under way is not cut off. Usual delays are 2 to 12 seconds; AWS
+            promises no bound.
         clock: Tells the time; any zero will do.
         sleep: Waits.
         random: Returns a number from 0 to 1, to spread the waits of many callers.
@@ -36,10 +46,9 @@ class Propagation:
     """
 
     timeout: float = attrs.field(default=60.0, validator=_check_timeout)
-    # Looked up late, so that calls without settings of their own wait in a lagging IAM's time.
-    clock: Callable[[], float] = attrs.field(factory=lambda: time.monotonic)
-    sleep: Callable[[float], None] = attrs.field(factory=lambda: time.sleep)
-    random: Callable[[], float] = attrs.field(factory=lambda: random.random)
+    clock: Callable[[], float] = _clock
+    sleep: Callable[[float], None] = _sleep
+    random: Callable[[], float] = random.random
 
 
 @attrs.frozen
@@ -66,14 +75,14 @@ class Pace:
 DENSE = Pace(0.25, 2.0)
 """For what is not visible yet: delays are short, and long pauses waste most of them."""
 
-RIVALS = Pace(0.5, 4.0, least=0.0)
-"""For what somebody else is busy with: all of a pause is chance, so that rivals part."""
+RIVALS = Pace(0.5, 4.0, least=0.1)
+"""For what somebody else is busy with: most of a pause is chance, so that rivals part."""
 
-FAILURE = Pace(0.25, 8.0, least=0.0)
+FAILURE = Pace(0.25, 8.0, least=0.1)
 """For an AWS or a line that fails: often it is one request alone that does."""
 
-THROTTLE = Pace(1.0, 10.0, least=0.0)
-"""For an account that asks too much, of which many callers come back; at most 20 seconds."""
+THROTTLE = Pace(1.0, 10.0, least=0.1)
+"""For an account that asks too much, of which many callers come back; at most 19 seconds."""
 
 SLOW = Pace(4.0, 12.0)
 """For what AWS says takes minutes."""

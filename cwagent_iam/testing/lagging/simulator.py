@@ -242,10 +242,11 @@ def laggy_iam(
 ) -> Iterator[LaggyIAM]:
     """Open a sandbox whose IAM is eventually consistent, throttles, and loses replies.
 
-    No real time passes: this library (in its default `Propagation`), botocore and the simulator
-    share one clock. All chance comes from *seed*, so a run can be repeated; when the block ends with an
-    error, the requests so far are noted on it. With `strict_iam` in the same block IAM is strict
-    too: what is late, lost or throttled is decided first, and what strict IAM refuses is not done.
+    No real time passes: this library (where no other clock is given), botocore and the simulator
+    share one clock. All chance comes from *seed*, so a run can be repeated; when the block ends
+    with an error, the requests so far are noted on it. With `strict_iam` in the same block IAM is
+    strict too: what is late, lost or throttled is decided first, and what strict IAM refuses is
+    not done.
 
     Args:
         profile: ``off``, ``typical``, ``bad_day``, ``adversarial``, or a `Profile` of your own.
