@@ -105,6 +105,16 @@ def docs(session: nox.Session) -> None:
     session.run("sphinx-build", *options, "docs", "build/docs")
 
 
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run many schedules of a lagging, failing IAM, and print figures: ``nox -s soak -- SEEDS``.
+
+    A seed is 24 schedules, and takes about three seconds of one processor.
+    """
+    session.install(".[testing]")
+    session.run("python", "tests/soak.py", *session.posargs)
+
+
 @nox.session(reuse_venv=False)
 def package(session: nox.Session) -> None:
     """Build the archives, look into them, and use the wheel as somebody without moto would."""
