@@ -1,10 +1,10 @@
 """What a call tells while it goes on: one frozen value for each step.
 
-A call tells ``Planned`` first, then for each change ``Applying`` and ``Applied``, then
-``Verified``, ``Answered`` if it asks EC2, and ``Done`` when it ends well. In between it may tell
-``Waiting`` and ``Recovered``, and ``Planned`` again when somebody else made it look anew. A call
-that fails raises and does not tell ``Done``. The logger ``cwagent_iam`` gets each event's text as
-information.
+A call tells ``Planned``, then for each change ``Applying`` and ``Applied``, then ``Verified`` (but
+for ``apply``, which does not look), ``Answered`` if it asks EC2, and ``Done`` when it ends well. At
+any time it may tell ``Waiting`` and ``Recovered``, and ``Planned`` again when somebody else made it
+look anew. A call that fails raises and does not tell ``Done``. The logger ``cwagent_iam`` gets each
+event's text as information.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Planned:
+class _Told:
+    """What all events have in common.
+
+    Attributes:
+        seconds: How long the call has been going on, in seconds.
+    """
+
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class Planned(_Told):
     """It is known what to do.
 
     Attributes:
         changes: What will be applied now; empty when all is right already.
-        seconds: How long the call has been going on, in seconds, as in all events.
     """
 
     changes: ChangeSet
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the number of changes."""
@@ -37,16 +46,14 @@ class Planned:
 
 
 @attrs.frozen(kw_only=True)
-class Applying:
+class Applying(_Told):
     """A change is about to be sent.
 
     Attributes:
         change: The change.
-        seconds: How long the call has been going on.
     """
 
     change: Change
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the change."""
@@ -54,16 +61,14 @@ class Applying:
 
 
 @attrs.frozen(kw_only=True)
-class Applied:
+class Applied(_Told):
     """A change was made.
 
     Attributes:
         change: The change.
-        seconds: How long the call has been going on.
     """
 
     change: Change
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the change."""
@@ -71,18 +76,16 @@ class Applied:
 
 
 @attrs.frozen(kw_only=True)
-class Recovered:
+class Recovered(_Told):
     """A change turned out to be made although no reply had said so.
 
     Attributes:
         change: The change.
         reason: What was found.
-        seconds: How long the call has been going on.
     """
 
     change: Change
     reason: str
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the change and what was found."""
@@ -90,18 +93,16 @@ class Recovered:
 
 
 @attrs.frozen(kw_only=True)
-class Waiting:
+class Waiting(_Told):
     """There is a pause before the next attempt or the next look.
 
     Attributes:
         reason: What is waited for.
         pause: How long this pause is, in seconds.
-        seconds: How long the call has been going on.
     """
 
     reason: str
     pause: float
-    seconds: float
 
     def __str__(self) -> str:
         """One line with both times and the reason."""
@@ -109,16 +110,14 @@ class Waiting:
 
 
 @attrs.frozen(kw_only=True)
-class Verified:
+class Verified(_Told):
     """What was asked for is what IAM shows.
 
     Attributes:
         looks: How many looks in a row showed it.
-        seconds: How long the call has been going on.
     """
 
     looks: int
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the number of looks."""
@@ -126,16 +125,14 @@ class Verified:
 
 
 @attrs.frozen(kw_only=True)
-class Answered:
+class Answered(_Told):
     """EC2 was asked whether it knows an instance profile.
 
     Attributes:
         answer: What it said in the end.
-        seconds: How long the call has been going on.
     """
 
     answer: EC2Answer
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the answer."""
@@ -143,16 +140,14 @@ class Answered:
 
 
 @attrs.frozen(kw_only=True)
-class Done:
+class Done(_Told):
     """The call ends well.
 
     Attributes:
         result: What it returns.
-        seconds: How long it took.
     """
 
     result: Result
-    seconds: float
 
     def __str__(self) -> str:
         """One line with the number of changes and the time."""

@@ -128,6 +128,20 @@ class TestOthers:
         assert sum(virtual_time.slept) < 5
         assert not observe(USER_PLAN, session=session).entities
 
+    def test_what_hangs_on_it_after_all(
+        self, session: boto3.Session, virtual_time: VirtualTime
+    ) -> None:
+        """What seemed done, and then stands in the way of the next change, is done again."""
+        plan = plan_agent_role(instance_profile=False)
+        ensure(plan, session=session)
+        client = session.client("iam")
+        gone = ("NoSuchEntity", "The role with name CloudWatchAgentServerRole cannot be found.")
+        answer(client, "DetachRolePolicy", [BUSY])
+        answer(client, "GetRole", [None, gone])
+        result = remove(plan, iam=client, propagation=virtual_time.propagation())
+        assert names(result.changes) == ["DetachRolePolicy", "DeleteRole"]
+        assert not observe(plan, session=session).entities
+
     def test_late_host_when_deleting(self) -> None:
         """A deletion that a late host calls needless is not taken as done for good."""
         plan = plan_agent_user(policies=())
