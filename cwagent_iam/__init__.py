@@ -13,6 +13,16 @@ if TYPE_CHECKING:
     from cwagent_iam.aws import AWSSession, IAMClient
     from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Result
     from cwagent_iam.consumers import consumer_retrying
+    from cwagent_iam.credentials import (
+        CommonConfig,
+        KeyStore,
+        NewAccessKey,
+        ParameterStoreSecret,
+        RotationStatus,
+        SecretsManagerSecret,
+        SharedCredentialsFile,
+        rotate_access_key,
+    )
     from cwagent_iam.differ import diff
     from cwagent_iam.documents import Document
     from cwagent_iam.ec2 import EC2Client
@@ -21,15 +31,19 @@ if TYPE_CHECKING:
         Conflict,
         ConflictError,
         CwAgentIamError,
+        DeliveryError,
         Difference,
         IntentError,
+        KeyConflictError,
         ObserveError,
         Problem,
         PropagationTimeoutError,
         RequestError,
+        StoreError,
     )
     from cwagent_iam.events import Event
     from cwagent_iam.executor import apply
+    from cwagent_iam.keys import AccessKey, SeenKey
     from cwagent_iam.observer import observe
     from cwagent_iam.pipeline import ensure, ensure_agent_role, ensure_agent_user, preview, remove
     from cwagent_iam.planners import plan_agent_role, plan_agent_user
@@ -41,14 +55,17 @@ if TYPE_CHECKING:
 __all__ = [
     "ADMIN_POLICY",
     "AWSSession",
+    "AccessKey",
     "AgentRole",
     "AgentUser",
     "ApplyError",
     "Change",
     "ChangeSet",
+    "CommonConfig",
     "Conflict",
     "ConflictError",
     "CwAgentIamError",
+    "DeliveryError",
     "Difference",
     "Document",
     "EC2Answer",
@@ -58,16 +75,25 @@ __all__ = [
     "IAMClient",
     "InstanceProfile",
     "IntentError",
+    "KeyConflictError",
+    "KeyStore",
     "ManagedPolicy",
+    "NewAccessKey",
     "ObserveError",
+    "ParameterStoreSecret",
     "Problem",
     "Propagation",
     "PropagationTimeoutError",
     "RequestError",
     "Result",
     "Role",
+    "RotationStatus",
     "SERVER_POLICY",
+    "SecretsManagerSecret",
+    "SeenKey",
+    "SharedCredentialsFile",
     "State",
+    "StoreError",
     "User",
     "apply",
     "consumer_retrying",
@@ -80,19 +106,23 @@ __all__ = [
     "plan_agent_user",
     "preview",
     "remove",
+    "rotate_access_key",
 ]
 
 _ROOMS = {
     "ADMIN_POLICY": "policies",
     "AWSSession": "aws",
+    "AccessKey": "keys",
     "AgentRole": "changes",
     "AgentUser": "changes",
     "ApplyError": "errors",
     "Change": "changes",
     "ChangeSet": "changes",
+    "CommonConfig": "credentials",
     "Conflict": "errors",
     "ConflictError": "errors",
     "CwAgentIamError": "errors",
+    "DeliveryError": "errors",
     "Difference": "errors",
     "Document": "documents",
     "EC2Answer": "visibility",
@@ -102,16 +132,25 @@ _ROOMS = {
     "IAMClient": "aws",
     "InstanceProfile": "state",
     "IntentError": "errors",
+    "KeyConflictError": "errors",
+    "KeyStore": "credentials",
     "ManagedPolicy": "policies",
+    "NewAccessKey": "credentials",
     "ObserveError": "errors",
+    "ParameterStoreSecret": "credentials",
     "Problem": "errors",
     "Propagation": "propagation",
     "PropagationTimeoutError": "errors",
     "RequestError": "errors",
     "Result": "changes",
     "Role": "state",
+    "RotationStatus": "credentials",
     "SERVER_POLICY": "policies",
+    "SecretsManagerSecret": "credentials",
+    "SeenKey": "keys",
+    "SharedCredentialsFile": "credentials",
     "State": "state",
+    "StoreError": "errors",
     "User": "state",
     "apply": "executor",
     "consumer_retrying": "consumers",
@@ -124,6 +163,7 @@ _ROOMS = {
     "plan_agent_user": "planners",
     "preview": "pipeline",
     "remove": "pipeline",
+    "rotate_access_key": "credentials",
 }
 """The room of each public name; entered on first use, so that planning imports no SDK."""
 

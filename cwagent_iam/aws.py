@@ -79,6 +79,11 @@ class IAMClient(Protocol):
     def detach_user_policy(self, *, UserName: str, PolicyArn: str) -> object: ...
     def delete_user(self, *, UserName: str) -> object: ...
 
+    def create_access_key(self, *, UserName: str) -> Any: ...
+    def update_access_key(self, *, UserName: str, AccessKeyId: str, Status: Any) -> object: ...
+    def delete_access_key(self, *, UserName: str, AccessKeyId: str) -> object: ...
+    def get_access_key_last_used(self, *, AccessKeyId: str) -> Reply: ...
+
     def create_instance_profile(
         self, *, InstanceProfileName: str, Path: str = ..., Tags: Any = ...
     ) -> Reply: ...
@@ -95,7 +100,15 @@ class IAMClient(Protocol):
 class AWSSession(Protocol):
     """What builds clients; a `boto3.Session` does."""
 
-    def client(self, service_name: Any, *, config: Any = ...) -> Any:
+    def client(
+        self,
+        service_name: Any,
+        *,
+        region_name: Any = ...,
+        aws_access_key_id: Any = ...,
+        aws_secret_access_key: Any = ...,
+        config: Any = ...,
+    ) -> Any:
         """Return a client."""
 
 
@@ -114,6 +127,7 @@ class IAMClients:
     repeating: IAMClient
     _session: AWSSession | None
     _once: IAMClient | None
+    _sts_region: dict[str, str] | None = None
 
     @classmethod
     def of(cls, session: AWSSession | None, iam: IAMClient | None) -> IAMClients:
@@ -126,6 +140,25 @@ class IAMClients:
         if self._once is None:
             self._once = client_for(self._session, None, attempts=1)
         return self._once
+
+    def sts(self, **credentials: str) -> Any:
+        """Return a client for STS, in the same partition, that signs with other *credentials*.
+
+        It sends each request once. Its region is the session's: that of IAM is a global one, which
+        STS does not know in all partitions.
+        """
+        return (self._session or boto3).client(
+            "sts", config=_config(1), **self._region_of_sts(), **credentials
+        )
+
+    def _region_of_sts(self) -> dict[str, str]:
+        """Name a region only where that of the session is in another partition than the client."""
+        if self._sts_region is None:
+            partition = self.repeating.meta.partition
+            own = (self._session or boto3).client("sts", config=_config(1)).meta.partition
+            regions = boto3.Session().get_available_regions("sts", partition_name=partition)
+            self._sts_region = {} if own == partition else {"region_name": regions[0]}
+        return self._sts_region
 
 
 def client_for(
@@ -142,6 +175,11 @@ def client_for(
     return built
 
 
+def service_client(service: str, session: AWSSession | None) -> Any:
+    """Return a client for another service of *session*, or of boto3's default session."""
+    return (session or boto3).client(service, config=_config(4))
+
+
 def ec2_client_for(session: AWSSession | None, ec2: Any) -> Any:
     """Return *ec2* as it is, or a client for EC2 of *session*, or of boto3's default session.
 
@@ -151,7 +189,7 @@ def ec2_client_for(session: AWSSession | None, ec2: Any) -> Any:
     if ec2 is not None:
         return ec2
     try:
-        return (session or boto3).client("ec2", config=_config(4))
+        return service_client("ec2", session)
     except NoRegionError:
         rule = "must be a client, or the session must have a region"
         raise IntentError(problems=(Problem.of("ec2", ec2, rule),)) from None

@@ -5,10 +5,14 @@
     CwAgentIamError
     ├── IntentError (also a ValueError)   the arguments break a rule of IAM; nothing was sent
     ├── ConflictError                     what exists stands in the way; it was left as it is
+    │   └── KeyConflictError              ... it is access keys, or the one that the store holds
     ├── RequestError                      AWS refused a request, or gave no answer
     │   ├── ObserveError                  ... while reading
     │   └── ApplyError                    ... while applying: others may be done already
-    └── PropagationTimeoutError           all was applied, but AWS did not show it in time
+    ├── PropagationTimeoutError           AWS did not show in time what was applied, or its lists
+    │                                     of access keys did not agree
+    ├── StoreError                        a place for access keys cannot be read or written
+    └── DeliveryError                     a key was made, or may have been, and does not serve
 
 Every error carries its facts as attributes, and ``applied``: the changes that the failing call
 had already made. Where AWS answered with an error, that error is the ``__cause__``. Calling again
@@ -18,7 +22,7 @@ after mending the cause goes on where the failing call stopped: there is nothing
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -44,6 +48,18 @@ class ChangeLike(Protocol):
     @property
     def permissions(self) -> frozenset[str]:
         """The IAM actions that the caller must be allowed."""
+
+
+class KeyLike(Protocol):
+    """What an error says of an access key; see `cwagent_iam.SeenKey` for all of it."""
+
+    @property
+    def access_key_id(self) -> str:
+        """Its id, which is no secret."""
+
+
+Fate: TypeAlias = Literal["deleted", "exists", "in doubt"]
+"""What became of an access key that could not be delivered."""
 
 
 @attrs.frozen
@@ -164,6 +180,63 @@ class ConflictError(CwAgentIamError):
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
+class KeyConflictError(ConflictError):
+    """Raised when access keys stand in the way; nothing is done to any of them.
+
+    Attributes:
+        keys: The keys, as `cwagent_iam.SeenKey`.
+    """
+
+    keys: tuple[KeyLike, ...]
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class StoreError(CwAgentIamError):
+    """Raised when a place for access keys cannot be read, or not be written to.
+
+    Attributes:
+        store: The place.
+        problem: What is wrong, and what to do about it; never what is in the place.
+    """
+
+    store: str
+    problem: str
+
+    def __str__(self) -> str:
+        """The place and what is wrong, then what had been applied."""
+        return " ".join([f"{self.store}: {self.problem}", *self._already_applied()])
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class DeliveryError(CwAgentIamError):
+    """Raised when an access key was made, or may have been, and was not delivered, or not let in.
+
+    Attributes:
+        access_key_id: The key; `None` where the reply with its id was lost.
+        fate: ``"deleted"``; ``"exists"``, unless a deletion was done although no reply said so; or
+            ``"in doubt"``: it is not known what the store holds, or whose the suspects are, or why
+            AWS does not let in the key that the store holds, and nothing was deleted.
+        store: The place that it was meant for.
+        reason: What went wrong; never with the secret.
+        suspects: The keys that may be what a lost reply told of, as `cwagent_iam.SeenKey`.
+    """
+
+    access_key_id: str | None
+    fate: Fate
+    store: str
+    reason: str
+    suspects: tuple[KeyLike, ...] = ()
+
+    def __str__(self) -> str:
+        """What was not delivered and why, what became of it, and what to do."""
+        key = f"access key {self.access_key_id}" if self.access_key_id else "an access key"
+        failure = f"The delivery of {key} to {self.store} failed: {self.reason.rstrip('.')}."
+        suspects = ", ".join(key.access_key_id for key in self.suspects)
+        named = [f"It may be one of these: {suspects}."] if suspects else []
+        return " ".join([failure, *named, _FATES[self.fate], *self._already_applied()])
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
 class RequestError(CwAgentIamError):
     """Raised when AWS refuses a request or gives no answer. AWS's own error is the ``__cause__``.
 
@@ -186,7 +259,9 @@ class RequestError(CwAgentIamError):
     @property
     def advice(self) -> str:
         """What the caller can do about it, in one sentence."""
-        return _ADVICE.get(self.code, "See AWS's words above, then call again.").format(error=self)
+        advice = _ADVICE.get(self.code, "See AWS's words above, then call again.")
+        service = "sts" if self.operation in _OF_STS else "iam"
+        return advice.format(action=f"{service}:{self.operation}")
 
     def _failure(self, after: str = "") -> str:
         cause = ": ".join(filter(None, [self.code, self.reason]))
@@ -237,6 +312,8 @@ class ApplyError(RequestError):
             return f"Allow the caller {actions}, then call again."
         if self.code == "LimitExceeded" and self.overtaken:
             return "Some role is in the profile already: look which one, then call again."
+        if self.code == "LimitExceeded" and self.operation == "CreateAccessKey":
+            return "A user can have two access keys: delete one that is not used, then call again."
         if self.code == "NoSuchEntity" and self.attempts > 1:
             return "It is new and not visible yet, or gone again: call again, or give it more time."
         return super().advice
@@ -258,6 +335,8 @@ class PropagationTimeoutError(CwAgentIamError):
         missing: The changes whose effect could not be seen.
         unformed: The kinds and names of what was shown without an ARN.
         unknown_to_ec2: The names of the instance profiles that EC2 does not know yet.
+        unusable_key: The id of the access key that AWS does not show, or let in, yet; empty if
+            there is none, as where IAM's lists of access keys do not agree.
         attempts: How many times everything was read, or EC2 was asked.
         seconds: How long that took, in seconds.
         last_error: The code and words of the error that AWS gave last, when it was looked; empty if
@@ -267,6 +346,7 @@ class PropagationTimeoutError(CwAgentIamError):
     missing: tuple[ChangeLike, ...]
     unformed: tuple[str, ...] = ()
     unknown_to_ec2: tuple[str, ...] = ()
+    unusable_key: str = ""
     attempts: int
     seconds: float
     last_error: str = ""
@@ -277,17 +357,30 @@ class PropagationTimeoutError(CwAgentIamError):
         unseen = [_names(self.missing)] if self.missing else []
         unseen += [f"the ARN of {target}" for target in self.unformed]
         unseen += [f"instance-profile {name} in EC2" for name in self.unknown_to_ec2]
+        unseen += [f"access key {self.unusable_key}"] if self.unusable_key else []
         error = self.last_error.rstrip(".")
+        changes = self.missing or self.unformed or self.unknown_to_ec2
+        others = "All changes were applied, but AWS does not show them all"
+        keys = "AWS does not let it in, or show it," if unseen else "IAM's lists did not agree"
         sentences = [
-            "All changes were applied, but AWS does not show them all",
+            others if changes else keys,
             f"after {looks} in {self.seconds:.1f} s.",
-            f"Not visible yet: {', '.join(unseen)}.",
+            *([f"Not visible yet: {', '.join(unseen)}."] if unseen else []),
             *([f"AWS's last error was {error}."] if error else []),
             *self._already_applied(),
-            "Unless somebody has undone them nothing is lost:",
+            "Unless somebody has undone it nothing is lost:",
             "call again to go on waiting, or give it more time.",
         ]
         return " ".join(sentences)
+
+
+_OF_STS = {"GetAccessKeyInfo"}
+
+_FATES: dict[Fate, str] = {
+    "deleted": "It is deleted again: mend the store, then call again.",
+    "exists": "It was not seen to be deleted, and nobody knows its secret: delete it yourself.",
+    "in doubt": "It was not deleted: see what the store holds and which keys are used.",
+}
 
 
 def _names(changes: Iterable[ChangeLike]) -> str:
@@ -296,7 +389,7 @@ def _names(changes: Iterable[ChangeLike]) -> str:
 
 _ADVICE: dict[str | None, str] = {
     None: "See whether credentials and region are right and AWS can be reached, then call again.",
-    "AccessDenied": "Allow the caller iam:{error.operation}, then call again.",
+    "AccessDenied": "Allow the caller {action}, then call again.",
     "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
     "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
     "EntityAlreadyExists": "Names are unique whatever their case or path: preview anew.",

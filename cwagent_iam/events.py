@@ -3,8 +3,9 @@
 A call tells ``Planned``, then for each change ``Applying`` and ``Applied``, then ``Verified`` (but
 for ``apply``, which does not look), ``Answered`` if it asks EC2, and ``Done`` when it ends well. At
 any time it may tell ``Waiting`` and ``Recovered``, and ``Planned`` again when somebody else made it
-look anew. A call that fails raises and does not tell ``Done``. The logger ``cwagent_iam`` gets each
-event's text as information.
+look anew. For an access key it tells ``KeyMade``, ``KeyDelivered``, ``KeyVerified`` and
+``KeyChanged``. A call that fails raises and does not tell ``Done``. The logger ``cwagent_iam`` gets
+each event's text as information.
 """
 
 from __future__ import annotations
@@ -155,7 +156,86 @@ class Done(_Told):
         return f"done: {changes} applied in {self.seconds:.1f} s"
 
 
-Event: TypeAlias = Planned | Applying | Applied | Recovered | Waiting | Verified | Answered | Done
+@attrs.frozen(kw_only=True)
+class KeyMade(_Told):
+    """IAM has made an access key, and a store was asked to take it.
+
+    Attributes:
+        access_key_id: Its id.
+    """
+
+    access_key_id: str
+
+    def __str__(self) -> str:
+        """One line with the id."""
+        return f"made: access key {self.access_key_id}"
+
+
+@attrs.frozen(kw_only=True)
+class KeyDelivered(_Told):
+    """The store holds the new access key.
+
+    Attributes:
+        access_key_id: Its id.
+        store: The store.
+    """
+
+    access_key_id: str
+    store: str
+
+    def __str__(self) -> str:
+        """One line with the id and the store."""
+        return f"delivered: access key {self.access_key_id} to {self.store}"
+
+
+@attrs.frozen(kw_only=True)
+class KeyVerified(_Told):
+    """AWS lets in the new access key.
+
+    Attributes:
+        access_key_id: Its id.
+        looks: How many answers in a row said so.
+    """
+
+    access_key_id: str
+    looks: int
+
+    def __str__(self) -> str:
+        """One line with the id and the number of answers."""
+        return f"verified: access key {self.access_key_id}, {_counted(self.looks, 'answer')}"
+
+
+@attrs.frozen(kw_only=True)
+class KeyChanged(_Told):
+    """An access key was deactivated, activated or deleted.
+
+    Attributes:
+        operation: The IAM operation.
+        access_key_id: The key's id.
+    """
+
+    operation: str
+    access_key_id: str
+
+    def __str__(self) -> str:
+        """One line with the operation and the id."""
+        return f"changed: {self.operation} of access key {self.access_key_id}"
+
+
+Event: TypeAlias = (
+    Planned
+    | Applying
+    | Applied
+    | Recovered
+    | Waiting
+    | Verified
+    | Answered
+    | KeyMade
+    | KeyDelivered
+    | KeyVerified
+    | KeyChanged
+    | Done
+)
 """The closed list of events."""
 
 OnEvent: TypeAlias = Callable[[Event], object]

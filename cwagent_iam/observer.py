@@ -13,6 +13,7 @@ import attrs
 from botocore import xform_name
 
 from cwagent_iam.aws import AWS_ERRORS, client_for, code_of, reason_of
+from cwagent_iam.changes import DeleteAccessKey
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import ObserveError
 from cwagent_iam.policies import ManagedPolicy
@@ -37,10 +38,10 @@ _HANGS_ON_ROLE = (
     ("ListRolePolicies", "PolicyNames", "", "inline policy"),
     ("ListInstanceProfilesForRole", "InstanceProfiles", "InstanceProfileName", "instance-profile"),
 )
+_ACCESS_KEYS = ("ListAccessKeys", "AccessKeyMetadata", "AccessKeyId", "")
 _HANGS_ON_USER = (
     ("ListUserPolicies", "PolicyNames", "", "inline policy"),
     ("ListGroupsForUser", "Groups", "GroupName", "group"),
-    ("ListAccessKeys", "AccessKeyMetadata", "AccessKeyId", "access key"),
     ("ListMFADevices", "MFADevices", "SerialNumber", "MFA device"),
     ("ListSigningCertificates", "Certificates", "CertificateId", "signing certificate"),
     ("ListSSHPublicKeys", "SSHPublicKeys", "SSHPublicKeyId", "SSH public key"),
@@ -75,7 +76,10 @@ def read_target(change: Change, iam: IAMClient) -> State:
     Raises:
         ObserveError: As for `observe`.
     """
-    found = _Reader(iam, repr).entity(change.kind, change.name)
+    reader = _Reader(iam, repr)
+    found = reader.entity(change.kind, change.name)
+    if isinstance(change, DeleteAccessKey) and isinstance(found, User):
+        found = reader.with_access_keys(found)
     return State.of(filter(None, [found]))
 
 
@@ -101,8 +105,11 @@ def read(
     found = (reader.entity(type(each), each.name) for each in desired.entities)
     state = State.of(filter(None, found))
     for entity in state.entities if dependents else ():
-        hanging = frozenset(_Reader(iam, repr).dependents(entity))
-        state = state.with_entity(attrs.evolve(entity, dependents=hanging))
+        others = _Reader(iam, repr)
+        whole = attrs.evolve(entity, dependents=frozenset(others.dependents(entity)))
+        state = state.with_entity(
+            others.with_access_keys(whole) if isinstance(whole, User) else whole
+        )
     return state
 
 
@@ -117,7 +124,7 @@ class _Reader:
         return self._user(name) if issubclass(kind, User) else self._instance_profile(name)
 
     def dependents(self, entity: Entity) -> Iterator[str]:
-        """Name what hangs on *entity* beside managed policies and the role in a profile."""
+        """Name what hangs on *entity* beside its policies, role and access keys."""
         match entity:
             case Role():
                 for row in _HANGS_ON_ROLE:
@@ -130,6 +137,11 @@ class _Reader:
                 return
             case _:
                 assert_never(entity)
+
+    def with_access_keys(self, user: User) -> User:
+        """Return *user* with the ids of its access keys."""
+        keys = self._named(user.target, *_ACCESS_KEYS, UserName=user.name)
+        return attrs.evolve(user, access_keys=frozenset(keys))
 
     def _role(self, name: str) -> Role | None:
         target = f"{Role.kind} {name}"
@@ -206,7 +218,7 @@ class _Reader:
     ) -> Iterator[str]:
         def parsed() -> list[str]:
             items = self._items(operation, result, **name)
-            return [f"{word} {item[key] if key else item}" for item in items]
+            return [f"{word} {item[key] if key else item}".lstrip() for item in items]
 
         yield from self._get(operation, target, parsed) or ()
 

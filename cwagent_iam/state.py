@@ -92,11 +92,13 @@ class User(_Entity):
     Attributes:
         permissions_boundary: The policy that limits what the others can allow.
         policies: The managed policies attached to it.
+        access_keys: The ids of its access keys; read only for removal, and not compared.
     """
 
     kind: ClassVar[Kind] = "user"
     permissions_boundary: ManagedPolicy | None = None
     policies: frozenset[ManagedPolicy] = frozenset()
+    access_keys: frozenset[str] = attrs.field(default=frozenset(), eq=False)
 
 
 @attrs.frozen(kw_only=True)

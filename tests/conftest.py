@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import boto3
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what stays: the SDK's modules and models are many."""
+    gc.collect()
+    gc.freeze()
 
 
 @attrs.define

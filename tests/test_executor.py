@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.parsers import ResponseParserError
+from moto.iam.models import iam_backends
 
 from cwagent_iam import (
     SERVER_POLICY,
@@ -59,6 +60,7 @@ class Row(NamedTuple):
     more: frozenset[str] = frozenset()  # permissions beside that of the operation
 
 
+KEY_ID = "AKIA" + 16 * "X"
 ROWS = (
     Row(
         the.CreateRole(
@@ -121,6 +123,10 @@ ROWS = (
         the.DetachUserPolicy(name="u", policy=SERVER_POLICY),
         {"UserName": "u", "PolicyArn": SERVER},
     ),
+    Row(
+        the.DeleteAccessKey(name="u", access_key_id=KEY_ID),
+        {"UserName": "u", "AccessKeyId": KEY_ID},
+    ),
     Row(the.DeleteUser(name="bare"), {"UserName": "bare"}),
     Row(
         the.CreateInstanceProfile(name="new", path="/a/", tags=TAGS),
@@ -157,6 +163,11 @@ def prepare(iam: Any) -> None:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)
     for name in ("u", "bare"):
         iam.create_user(UserName=name)
+    iam.create_access_key(UserName="u")
+    backend = iam_backends["123456789012"]["aws"]
+    (key,) = backend.users["u"].access_keys
+    key.access_key_id = KEY_ID  # moto's are random
+    backend.access_keys[KEY_ID] = key
     for name in ("p", "empty"):
         iam.create_instance_profile(InstanceProfileName=name)
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")

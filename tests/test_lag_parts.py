@@ -75,9 +75,9 @@ def struck(faults: Faults, requests: list[Sent]) -> list[str]:
 
 def test_the_nth_fitting_request_goes_wrong() -> None:
     """Requests are counted from 1, those that the rule is not for are not."""
-    faults = Faults.of((Fault("crash", "Create*", nth=2),), chance())
+    faults = Faults.of((Fault("Throttling", "Create*", nth=2),), chance())
     requests = [sent("GetRole"), sent(), sent("GetRole"), sent(), sent()]
-    assert struck(faults, requests) == ["-", "-", "-", "crash", "-"]
+    assert struck(faults, requests) == ["-", "-", "-", "Throttling", "-"]
 
 
 def test_each_request_goes_wrong_once() -> None:
@@ -90,31 +90,31 @@ def test_each_request_goes_wrong_once() -> None:
 def test_a_script_goes_before_the_profile_and_both_count() -> None:
     """The rule of the script wins, and the profile's has counted the request all the same."""
     faults = Faults.of((Fault("HTML 503", nth=2),), chance())
-    faults.add(Fault("crash", nth=1))
-    assert struck(faults, [sent(), sent(), sent()]) == ["crash", "HTML 503", "-"]
+    faults.add(Fault("Throttling", nth=1))
+    assert struck(faults, [sent(), sent(), sent()]) == ["Throttling", "HTML 503", "-"]
 
 
 def test_a_rule_of_a_script_counts_from_when_it_was_added() -> None:
     """What was sent before a rule was added does not count for it."""
     faults = Faults.of((), chance())
     before = struck(faults, [sent()])
-    faults.add(Fault("crash", nth=1))
-    assert before + struck(faults, [sent(), sent()]) == ["-", "crash", "-"]
+    faults.add(Fault("Throttling", nth=1))
+    assert before + struck(faults, [sent(), sent()]) == ["-", "Throttling", "-"]
 
 
 def test_a_rule_that_lost_to_another_has_not_struck() -> None:
     """A ``once_each`` rule behind another one still has its turn with the same request."""
     faults = Faults.of((Fault("HTML 503", once_each=True),), chance())
-    faults.add(Fault("crash", nth=1))
-    assert struck(faults, [sent(), sent(), sent()]) == ["crash", "HTML 503", "-"]
+    faults.add(Fault("Throttling", nth=1))
+    assert struck(faults, [sent(), sent(), sent()]) == ["Throttling", "HTML 503", "-"]
 
 
 def test_faults_are_as_frequent_as_probable() -> None:
     """A rule of probability 0.25 hits about a quarter; one of 0 none; one of 1 all."""
     hits = {}
     for probability in (0.0, 0.25, 1.0):
-        faults = Faults.of((Fault("crash", probability=probability),), chance())
-        hits[probability] = Counter(struck(faults, [sent()] * 1000))["crash"]
+        faults = Faults.of((Fault("Throttling", probability=probability),), chance())
+        hits[probability] = Counter(struck(faults, [sent()] * 1000))["Throttling"]
     assert hits[0.0] == 0
     assert 200 < hits[0.25] < 300
     assert hits[1.0] == 1000

@@ -118,6 +118,11 @@ def test_a_view_goes_through_a_kind() -> None:
 
 # --- refusals of IAM ------------------------------------------------------------------------------
 
+NOT_TOLD = (
+    "403 AccessDenied: User: K is not authorized to perform iam:GetAccessKeyLastUsed"
+    " on resource: access key"
+)
+
 
 @pytest.mark.parametrize(
     ("request_", "said"),
@@ -141,6 +146,10 @@ def test_a_view_goes_through_a_kind() -> None:
         (
             sent("UpdateAccessKey", AccessKeyId="New"),
             "404 NoSuchEntity: The Access Key with id New cannot be found.",
+        ),
+        (
+            sent("GetAccessKeyLastUsed", AccessKeyId="New"),
+            f"{NOT_TOLD} New",
         ),
         (sent("UpdateRole", RoleName="None"), ""),
         (sent("TagPolicy", PolicyArn="None"), ""),
@@ -168,27 +177,39 @@ OURS: Any = (404, {}, "moto's words")
 @pytest.mark.parametrize(
     ("reply", "request_", "said"),
     [
-        (OURS, sent("GetRole", RoleName="None"), "The role with name None cannot be found."),
-        (OURS, sent("GetRole", RoleName="New"), "The role with name New cannot be found."),
-        (OURS, sent("TagUser", UserName="None"), "The user with name None cannot be found."),
+        *(
+            (OURS, request, f"404 NoSuchEntity: {said}")
+            for request, said in (
+                (sent("GetRole", RoleName="None"), "The role with name None cannot be found."),
+                (sent("GetRole", RoleName="New"), "The role with name New cannot be found."),
+                (sent("TagUser", UserName="None"), "The user with name None cannot be found."),
+                (
+                    sent("AddRoleToInstanceProfile", InstanceProfileName="None", RoleName="None"),
+                    "Instance Profile None cannot be found.",
+                ),
+                (
+                    sent("UpdateAccessKey", AccessKeyId="None"),
+                    "The Access Key with id None cannot be found.",
+                ),
+            )
+        ),
         (
             OURS,
-            sent("AddRoleToInstanceProfile", InstanceProfileName="None", RoleName="None"),
-            "Instance Profile None cannot be found.",
+            sent("GetAccessKeyLastUsed", AccessKeyId="None"),
+            f"{NOT_TOLD} None",
         ),
         (OURS, sent("GetRolePolicy", RoleName="Old", PolicyName="None"), ""),
         (OURS, sent("GetRole", RoleName="OLD"), ""),
         (OURS, sent("TagPolicy", PolicyArn="None"), ""),
-        (OURS, sent("UpdateAccessKey", AccessKeyId="None"), ""),
         ((400, {}, "no"), sent("GetRole", RoleName="None"), ""),
         (None, sent("GetRole", RoleName="None"), ""),
     ],
 )
 def test_a_miss_is_told_in_the_words_of_aws(reply: Any, request_: Sent, said: str) -> None:
-    """Where a role, user or profile is missed, IAM's words stand in for moto's, and only there."""
+    """Where anything but a policy is missed, IAM's words stand in for moto's, and only there."""
     told = in_words_of_aws(reply, view_of({("role", "Old"): THING}, role_New=THING), request_)
     if said:
-        assert says(told) == f"404 NoSuchEntity: {said}"
+        assert says(told) == said
     else:
         assert told is reply
 

@@ -26,6 +26,7 @@ from cwagent_iam import (
     ensure_agent_user,
 )
 from cwagent_iam import changes as the
+from cwagent_iam.credentials.answers import KeyRequest
 from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.propagation import RULES, TROUBLES, Outcome, Run, rule_for, rule_for_trouble
 from cwagent_iam.trust import EC2_TRUST
@@ -53,6 +54,8 @@ FULL = (
     "LimitExceeded",
     "Cannot exceed quota for InstanceSessionsPerInstanceProfile: 1",
 )
+NO_KEY = ("NoSuchEntity", "The Access Key with id AKIAX cannot be found.")
+NO_TOKEN = ("InvalidClientTokenId", "The security token included in the request is invalid.")
 DENIED = ("AccessDenied", "User: CALLER is not authorized to perform: iam:X on resource: ARN")
 
 MADE_ROLE = the.CreateRole(name=ROLE, trust=EC2_TRUST)
@@ -96,7 +99,7 @@ class Case(NamedTuple):
 
     outcome: Outcome
     answer: tuple[str, str]
-    change: Change
+    change: Change | KeyRequest
     applied: tuple[Change, ...] = ()
     seen: tuple[str, ...] = ()
     arns: tuple[str, ...] = ()
@@ -162,6 +165,13 @@ CASES: dict[str, Case] = {
     "no principal of this change": Case("final", BAD_TRUST, ATTACH, (), (), (PRINCIPAL,)),
     "new principal, other words": Case(
         "final", ("MalformedPolicyDocument", "Syntax errors."), TRUSTING, (), (), (PRINCIPAL,)
+    ),
+    "key too new for STS": Case("wait", NO_TOKEN, KeyRequest("GetCallerIdentity", USER)),
+    "key of the caller unknown": Case("final", NO_TOKEN, KeyRequest("CreateAccessKey", USER)),
+    "key gone before": Case("look again", NO_KEY, KeyRequest("UpdateAccessKey", USER)),
+    "key gone already": Case("read back", NO_KEY, KeyRequest("DeleteAccessKey", USER)),
+    "user of a key too new": Case(
+        "wait", NO_USER, KeyRequest("CreateAccessKey", USER), (MADE_USER,)
     ),
     "quota of policies": Case(
         "final", ("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: 10"), ATTACH

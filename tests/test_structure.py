@@ -22,6 +22,7 @@ ROOMS = [
     "state",
     "limits",
     "visibility",
+    "keys",
     "changes",
     "events",
     "planners",
@@ -33,6 +34,7 @@ ROOMS = [
     "ec2",
     "observer",
     "executor",
+    "credentials",
     "pipeline",
     "testing",
 ]

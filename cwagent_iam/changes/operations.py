@@ -239,6 +239,37 @@ class DeleteInstanceProfile(Delete):
     kind: ClassVar[type[InstanceProfile]] = InstanceProfile
 
 
+@attrs.frozen(kw_only=True)
+class DeleteAccessKey(BaseChange):
+    """Delete an access key of a user.
+
+    Attributes:
+        access_key_id: Its id.
+    """
+
+    kind: ClassVar[type[User]] = User
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[int] = 0
+    access_key_id: str
+
+    @property
+    def detail(self) -> str:
+        """The id."""
+        return self.access_key_id
+
+    def after(self, state: State) -> State:
+        """Return *state* without the key."""
+        return self._evolve(state, access_keys=self._keys(state) - {self.access_key_id})
+
+    def is_done_in(self, state: State) -> bool:
+        """Say whether the key is gone."""
+        return self.access_key_id not in self._keys(state)
+
+    def _keys(self, state: State) -> frozenset[str]:
+        user = state.find(User, self.name)
+        return user.access_keys if user else frozenset()
+
+
 RoleChange: TypeAlias = (
     CreateRole
     | UpdateRole
@@ -255,6 +286,7 @@ UserChange: TypeAlias = (
     | TagUser
     | AttachUserPolicy
     | DetachUserPolicy
+    | DeleteAccessKey
     | DeleteUser
 )
 InstanceProfileChange: TypeAlias = (

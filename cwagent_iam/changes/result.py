@@ -11,6 +11,7 @@ from cwagent_iam.display import html_block
 
 if TYPE_CHECKING:
     from cwagent_iam.changes.operations import Change
+    from cwagent_iam.keys import AccessKey
     from cwagent_iam.state import Kind, State
     from cwagent_iam.visibility import EC2Answer
 
@@ -69,12 +70,25 @@ class AgentRole(Result):
 
 @attrs.frozen(kw_only=True)
 class AgentUser(Result):
-    """The agent's identity elsewhere; it has no access key yet.
+    """The agent's identity elsewhere.
 
     Attributes:
         user_name: The user's name.
         user_arn: The user's ARN.
+        access_key: The access key in the store, without its secret; `None` if no store was given.
     """
 
     user_name: str
     user_arn: str
+    access_key: AccessKey | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was applied, or an access key made."""
+        return super().changed or (self.access_key is not None and self.access_key.action != "kept")
+
+    def __str__(self) -> str:
+        """The changes, if that is not all, and the ARN; then the access key."""
+        key = [str(self.access_key)] if self.access_key else []
+        changes = [] if self.changed and not self.changes else [str(ChangeSet(self.changes))]
+        return "\n".join([*changes, self.user_arn, *key])

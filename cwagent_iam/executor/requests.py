@@ -12,6 +12,7 @@ from cwagent_iam.changes import (
     CreateInstanceProfile,
     CreateRole,
     CreateUser,
+    DeleteAccessKey,
     DeleteInstanceProfile,
     DeleteRole,
     DeleteUser,
@@ -109,6 +110,8 @@ def _send_for_user(change: UserChange, iam: IAMClient) -> str | None:
             iam.attach_user_policy(UserName=name, PolicyArn=policy.arn(partition))
         case DetachUserPolicy(name=name, policy=policy):
             iam.detach_user_policy(UserName=name, PolicyArn=policy.arn(partition))
+        case DeleteAccessKey(name=name, access_key_id=access_key_id):
+            iam.delete_access_key(UserName=name, AccessKeyId=access_key_id)
         case DeleteUser(name=name):
             iam.delete_user(UserName=name)
         case _:

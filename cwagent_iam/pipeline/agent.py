@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cwagent_iam.aws import IAMClients
 from cwagent_iam.changes import AgentRole, AgentUser
-from cwagent_iam.pipeline.stages import ensure
+from cwagent_iam.credentials.delivering import ensure_key
+from cwagent_iam.credentials.requests import KeyRequests
+from cwagent_iam.credentials.store import store_problems
+from cwagent_iam.errors import CwAgentIamError, IntentError
+from cwagent_iam.pipeline.stages import ensure, ensure_in
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import SERVER_POLICY
+from cwagent_iam.propagation import Run
 from cwagent_iam.state import InstanceProfile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from cwagent_iam.aws import AWSSession, IAMClient
+    from cwagent_iam.credentials import KeyStore
     from cwagent_iam.ec2 import EC2Client
     from cwagent_iam.events import OnEvent
+    from cwagent_iam.keys import AccessKey
     from cwagent_iam.planners import PolicyLike
     from cwagent_iam.propagation import Propagation
-    from cwagent_iam.visibility import WaitFor
+    from cwagent_iam.visibility import EC2Answer, WaitFor
 
 
 def ensure_agent_role(
@@ -112,10 +120,15 @@ def ensure_agent_user(
     iam: IAMClient | None = None,
     propagation: Propagation | None = None,
     on_event: OnEvent | None = None,
+    deliver: KeyStore | None = None,
 ) -> AgentUser:
-    """Give the agent on a server outside EC2 its identity: a user with its policies.
+    """Give the agent on a server outside EC2 its identity: a user with its policies, and a key.
 
-    The user has no access key yet: make one yourself, and keep the secret safe.
+    The secret of an access key is shown once, when it is made. It goes to the store *deliver*, and
+    nowhere else. The store says what is to be done: if it holds a key of this user that is active,
+    there is nothing to do; if it holds none, or one that is gone, one is made, delivered, and
+    tried out. No key is ever deactivated or deleted, except one that was just made and could not
+    be delivered. One user is for one store.
 
     Args:
         user_name: As for `plan_agent_user`, like all arguments up to *tags*.
@@ -127,17 +140,28 @@ def ensure_agent_user(
         iam: A client to use as it is.
         propagation: How long to wait.
         on_event: Called with each of `cwagent_iam.events`.
+        deliver: Where the access key goes, as `cwagent_iam.SharedCredentialsFile` or any other
+            `cwagent_iam.KeyStore`; `None` makes no key. STS is asked through *session*, whatever
+            *iam* is: the new key is tried out there, and it tells whose key an unknown one is.
 
     Returns:
-        The name and ARN, and what was changed.
+        The name and ARN, what was changed, and which key is in the store.
 
     Raises:
         IntentError: When an argument breaks a rule of IAM; nothing was sent.
-        ConflictError: When something that exists stands in the way.
+        ConflictError: When something that exists stands in the way; `KeyConflictError` if it is
+            access keys, or the one in the store.
         ObserveError: When AWS refuses a read or gives no answer.
         ApplyError: When a change fails.
-        PropagationTimeoutError: When all changes were made, but IAM does not show them in time.
+        PropagationTimeoutError: When all changes were made, but IAM does not show them in time, or
+            AWS does not let in the new key; or when IAM's lists of access keys do not agree.
+        StoreError: When the store cannot be read or written; no key was made, or, as it says, the
+            store holds it all the same.
+        DeliveryError: When a key was made, or may have been, and is not in the store.
     """
+    problems = () if deliver is None else tuple(store_problems(deliver))
+    if problems:
+        raise IntentError(problems=problems)
     desired = plan_agent_user(
         user_name,
         policies=policies,
@@ -145,10 +169,24 @@ def ensure_agent_user(
         permissions_boundary=permissions_boundary,
         tags=tags,
     )
-    result = ensure(desired, session=session, iam=iam, propagation=propagation, on_event=on_event)
+    clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
+    requests = KeyRequests(run, clients, user_name)
+    keys: list[AccessKey] = []
+
+    def afterwards() -> tuple[EC2Answer, ...]:
+        if deliver is not None:
+            keys.append(ensure_key(requests, deliver))
+        return ()
+
+    try:
+        result = ensure_in(run, desired, clients, afterwards)
+    except CwAgentIamError as error:
+        error.applied = (*error.applied, *requests.applied)
+        raise
     return AgentUser(
         changes=result.changes,
         state=result.state,
         user_name=user_name,
         user_arn=result.arns["user", user_name],
+        access_key=keys[0] if keys else None,
     )

@@ -12,7 +12,7 @@ from cwagent_iam.changes import ChangeSet, Result
 from cwagent_iam.errors import ApplyError, CwAgentIamError, ObserveError, PropagationTimeoutError
 from cwagent_iam.events import Done, Planned, Recovered, Verified
 from cwagent_iam.executor import apply_in
-from cwagent_iam.propagation import DENSE, RIVALS, rule_for_trouble
+from cwagent_iam.propagation import DENSE, GOOD_LOOKS, RIVALS, rule_for_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 Look: TypeAlias = "Callable[[IAMClient], ChangeSet]"
 """Reads with a client, and says what is to be done."""
-
-GOOD_LOOKS = 3
-"""How many looks in a row must be right after something was not; IAM's hosts know different things,
-and each request may go to another."""
 
 _STALE = (DENSE, "IAM does not show everything yet")
 _DENIED = "IAM shows again what somebody else had changed"
@@ -39,11 +35,12 @@ def carry_out(
     run: Run,
     *,
     least: int = 1,
-    ask: Callable[[], tuple[EC2Answer, ...]] = tuple,
+    afterwards: Callable[[], tuple[EC2Answer, ...]] = tuple,
 ) -> Result:
-    """Look and apply until nothing is left, then *ask* EC2; errors tell what was applied.
+    """Look and apply until nothing is left, and do what comes *afterwards*, such as asking EC2.
 
     At *least* so many looks in a row must show that all is right, even where nothing was done.
+    Errors tell what was applied.
     """
     looks = _Looks(look, clients, run, least)
     try:
@@ -55,7 +52,7 @@ def carry_out(
             if new:
                 run.tell(Planned, changes=new)
         run.tell(Verified, looks=looks.needed)
-        answers = ask()
+        answers = afterwards()
     except CwAgentIamError as error:
         error.applied = tuple(run.applied)
         raise

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 from cwagent_iam.aws import IAMClients, ec2_client_for
 from cwagent_iam.differ import diff
 from cwagent_iam.observer import observe, read
-from cwagent_iam.pipeline.level import GOOD_LOOKS, carry_out
+from cwagent_iam.pipeline.level import carry_out
 from cwagent_iam.pipeline.readiness import ask_about, launch_for
-from cwagent_iam.propagation import Run
-from cwagent_iam.remover import removal
+from cwagent_iam.propagation import GOOD_LOOKS, Run
+from cwagent_iam.remover import check_choice, removal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cwagent_iam.aws import AWSSession, IAMClient
     from cwagent_iam.changes import ChangeSet, Result
     from cwagent_iam.ec2 import EC2Client
     from cwagent_iam.events import OnEvent
     from cwagent_iam.propagation import Propagation
+    from cwagent_iam.remover import AccessKeys
     from cwagent_iam.state import State
-    from cwagent_iam.visibility import WaitFor
+    from cwagent_iam.visibility import EC2Answer, WaitFor
 
 
 def preview(
@@ -81,14 +84,24 @@ def ensure(
     """
     launch = launch_for(wait_for, desired)
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
+    if launch is None:
+        return ensure_in(run, desired, clients)
+    client = ec2_client_for(session, ec2)
+    return ensure_in(run, desired, clients, lambda: ask_about(desired, launch, client, run))
+
+
+def ensure_in(
+    run: Run,
+    desired: State,
+    clients: IAMClients,
+    afterwards: Callable[[], tuple[EC2Answer, ...]] = tuple,
+) -> Result:
+    """Bring about *desired* as a part of *run*, and do what comes *afterwards*."""
 
     def look(client: IAMClient) -> ChangeSet:
         return diff(desired, read(desired, client, missed=run.heard))
 
-    if launch is None:
-        return carry_out(look, clients, run)
-    client = ec2_client_for(session, ec2)
-    return carry_out(look, clients, run, ask=lambda: ask_about(desired, launch, client, run))
+    return carry_out(look, clients, run, afterwards=afterwards)
 
 
 def remove(
@@ -98,6 +111,7 @@ def remove(
     iam: IAMClient | None = None,
     propagation: Propagation | None = None,
     on_event: OnEvent | None = None,
+    access_keys: AccessKeys = "refuse",
 ) -> Result:
     """Take away what *desired* names: memberships, profiles, attachments, roles and users.
 
@@ -110,20 +124,25 @@ def remove(
         iam: A client to use as it is, instead of one built from *session*.
         propagation: How long to wait until IAM shows what was removed; 60 seconds if `None`.
         on_event: Called with each of `cwagent_iam.events`.
+        access_keys: ``"delete"`` deletes the access keys of managed users too, whoever uses them;
+            ``"refuse"`` removes nothing if there are any.
 
     Returns:
         What was removed; no changes when all of it was absent.
 
     Raises:
+        IntentError: When *access_keys* is something else; nothing was sent.
         ConflictError: When something is not managed, or something foreign hangs on it.
         ObserveError: When AWS refuses a read or gives no answer.
         ApplyError: When a change fails.
         PropagationTimeoutError: When all was removed, but IAM still shows it after that time.
     """
+    check_choice(access_keys)
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
 
     def look(client: IAMClient) -> ChangeSet:
-        return removal(desired, read(desired, client, missed=run.heard, dependents=True))
+        observed = read(desired, client, missed=run.heard, dependents=True)
+        return removal(desired, observed, access_keys=access_keys)
 
     # One host that does not know a new thing yet must not make its removal a matter of nothing.
     return carry_out(look, clients, run, least=GOOD_LOOKS)

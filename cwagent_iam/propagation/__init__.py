@@ -18,6 +18,7 @@ from cwagent_iam.propagation.run import Run
 from cwagent_iam.propagation.waiting import (
     DENSE,
     FAILURE,
+    GOOD_LOOKS,
     RIVALS,
     SLOW,
     THROTTLE,
@@ -29,6 +30,7 @@ __all__ = [
     "DENSE",
     "FAILURE",
     "FINAL",
+    "GOOD_LOOKS",
     "RIVALS",
     "RULES",
     "SLOW",

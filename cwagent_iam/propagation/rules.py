@@ -5,7 +5,7 @@ Sources: the API reference of IAM (common and modelled errors), and what users o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -18,9 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from cwagent_iam.aws import Trouble
-    from cwagent_iam.changes import Change
     from cwagent_iam.propagation.run import Run
     from cwagent_iam.state import Entity
+
+
+class Subject(Protocol):
+    """What the rules know of a request: that of a change, or one about access keys."""
+
+    @property
+    def operation(self) -> str:
+        """The operation."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The kind and name of everything that it touches."""
+
 
 Outcome: TypeAlias = Literal["wait", "read back", "look again", "final"]
 """Try the change again after a pause; see whether it is done already, and otherwise try again;
@@ -44,31 +56,31 @@ class Rule:
     operation: str
     code: str
     fragment: str
-    applies: Callable[[Change, Run], bool]
+    applies: Callable[[Subject, Run], bool]
     outcome: Outcome
     reason: str
     pace: Pace = DENSE
 
 
-def _always(_change: Change, _run: Run) -> bool:
+def _always(_change: Subject, _run: Run) -> bool:
     return True
 
 
-def _needs_one_of(targets: set[str], kind: type[Entity], change: Change) -> bool:
+def _needs_one_of(targets: set[str], kind: type[Entity], change: Subject) -> bool:
     return any(need in targets for need in change.needs if need.startswith(f"{kind.kind} "))
 
 
-def _knows(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+def _knows(kind: type[Entity]) -> Callable[[Subject, Run], bool]:
     """Hold if this run knows that the *kind* of thing that the change needs is there."""
     return lambda change, run: _needs_one_of(run.known, kind, change)
 
 
-def _saw(kind: type[Entity]) -> Callable[[Change, Run], bool]:
+def _saw(kind: type[Entity]) -> Callable[[Subject, Run], bool]:
     """Hold if this run saw the *kind* of thing that the change needs; it may be gone, or new."""
     return lambda change, run: _needs_one_of(run.seen, kind, change)
 
 
-def _trusts_new(change: Change, run: Run) -> bool:
+def _trusts_new(change: Subject, run: Run) -> bool:
     """Hold if the trust that the change sets names a principal that this run made."""
     if not isinstance(change, CreateRole | UpdateAssumeRolePolicy):
         return False
@@ -85,6 +97,8 @@ RULES = (
     Rule("", _MISS, "role with name", _knows(Role), "wait", "the role is too new"),
     Rule("", _MISS, "user with name", _knows(User), "wait", "the user is too new"),
     Rule("", _MISS, "instance profile", _knows(InstanceProfile), "wait", "the profile is too new"),
+    Rule("GetCaller", "InvalidClientTokenId", "", _always, "wait", "the access key is too new"),
+    Rule("Update", _MISS, "access key with id", _always, "look again", "the key was there"),
     Rule("", _MISS, "role with name", _saw(Role), "look again", "the role was there"),
     Rule("", _MISS, "user with name", _saw(User), "look again", "the user was there"),
     Rule("", _MISS, "instance profile", _saw(InstanceProfile), "look again", "it was there"),
@@ -125,7 +139,7 @@ def rule_for_trouble(error: BaseException | None, run: Run) -> Rule:
     return TROUBLES[trouble]
 
 
-def rule_for(error: BaseException, change: Change, run: Run) -> Rule:
+def rule_for(error: BaseException, change: Subject, run: Run) -> Rule:
     """Find what *error* means for *change* in *run*."""
     words = reason_of(error).lower()
     fitting = (

@@ -29,6 +29,10 @@ def _sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def _now() -> float:
+    return time.time()
+
+
 @attrs.frozen(kw_only=True)
 class Propagation:
     """How to wait for IAM to show what was written. All times are in seconds.
@@ -40,6 +44,7 @@ class Propagation:
         clock: Tells the time; any zero will do.
         sleep: Waits.
         random: Returns a number from 0 to 1, to spread the waits of many callers.
+        now: Tells the time of day, in seconds since 1970, for the ages of access keys.
 
     Raises:
         IntentError: When *timeout* is no number of seconds.
@@ -49,6 +54,7 @@ class Propagation:
     clock: Callable[[], float] = _clock
     sleep: Callable[[float], None] = _sleep
     random: Callable[[], float] = random.random
+    now: Callable[[], float] = _now
 
 
 @attrs.frozen
@@ -71,6 +77,10 @@ class Pace:
         step = min(self.first * 2.0 ** min(attempt - 1, 10), self.most)
         return step * (self.least + chance * 2 * (1 - self.least))
 
+
+GOOD_LOOKS = 3
+"""How many looks in a row must be right after something was not; IAM's hosts know different things,
+and each request may go to another."""
 
 DENSE = Pace(0.25, 2.0)
 """For what is not visible yet: delays are short, and long pauses waste most of them."""

@@ -1,19 +1,21 @@
-"""The operations of IAM that this library calls and moto 5.2 lacks or does by half."""
+"""The operations that this library calls and moto 5.2 lacks or does by half."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.core.serialize import never_return
 from moto.iam.responses import IamResponse
+from moto.secretsmanager.models import SecretsManagerBackend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOTO_CREATE_USER = IamResponse.create_user
+_MOTO_MOVE_LABEL = SecretsManagerBackend.update_secret_version_stage
 
 
 @contextmanager
@@ -28,6 +30,9 @@ def missing_operations() -> Iterator[None]:
             stack.enter_context(patch.object(BaseResponse, name, operation, create=True))
         # moto drops the boundary that a user is created with.
         stack.enter_context(patch.object(IamResponse, "create_user", _create_user))
+        # moto shows the old version to readers who name none.
+        moved = patch.object(SecretsManagerBackend, "update_secret_version_stage", _move_label)
+        stack.enter_context(moved)
         shown = IamResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER
         hidden = {"ListUsersResponse.Users.User.PermissionsBoundary": never_return}
         stack.enter_context(patch.dict(shown, hidden))
@@ -54,6 +59,18 @@ def _create_user(response: IamResponse) -> ActionResult:
     reply = _MOTO_CREATE_USER(response)
     if _parameter(response, "PermissionsBoundary"):
         _put_user_permissions_boundary(response)
+    return reply
+
+
+def _move_label(
+    backend: SecretsManagerBackend, secret_id: str, version_stage: str, **versions: Any
+) -> tuple[str, str]:
+    """Move a label; the version with the label AWSCURRENT is the one that is read by default."""
+    reply = _MOTO_MOVE_LABEL(backend, secret_id, version_stage, **versions)
+    if version_stage == "AWSCURRENT":
+        secret: Any = backend.secrets[secret_id]
+        source = getattr(secret, "source", secret)  # which a replica shows in its region
+        source.set_default_version_id(versions["move_to_version_id"])
     return reply
 
 

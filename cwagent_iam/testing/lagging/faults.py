@@ -42,6 +42,10 @@ _TRANSPORT = {
 }
 
 
+ANYBODY = "other"
+"""What the clients without a name of their own are called together."""
+
+
 class Crash(BaseException):
     """The program was killed: no ``except Exception`` survives it."""
 
@@ -108,6 +112,7 @@ class Faults:
     _random: Random
     _scripted: list[_Rule] = attrs.field(factory=list)
     _usual: list[_Rule] = attrs.field(factory=list)
+    _dead: set[str] = attrs.field(factory=set)
 
     @classmethod
     def of(cls, usual: tuple[Fault, ...], random: Random) -> Faults:
@@ -119,12 +124,24 @@ class Faults:
         self._scripted.append(_Rule(fault))
 
     def strike(self, sent: Sent) -> Fault | None:
-        """Return the first rule that *sent* falls to, if any; every rule counts every request."""
+        """Return the first rule that *sent* falls to, if any; every rule counts every request.
+
+        A client with a name of its own that was killed sends nothing any more, not even from a
+        ``finally`` of the program.
+
+        Raises:
+            Crash: When the client was killed before.
+        """
+        if sent.client in self._dead:
+            msg = f"{sent.client} was killed before request {sent.number}, {sent.operation}"
+            raise Crash(msg)
         rules = [*self._scripted, *self._usual]
         due = [rule for rule in rules if rule.is_due(sent, self._random)]
         if not due:
             return None
         due[0].struck.add(sent.body)
+        if due[0].fault.outcome == "crash" and sent.client != ANYBODY:
+            self._dead.add(sent.client)
         return due[0].fault
 
 

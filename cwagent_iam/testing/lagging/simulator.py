@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import contextmanager
+from email.utils import formatdate
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,10 @@ class LaggyIAM:
     def propagation(self) -> Propagation:
         """How this library waits here, by the clock of this IAM and in no real time."""
         return Propagation(
-            clock=self.clock.time, sleep=self.clock.sleep, random=self._random.random
+            clock=self.clock.time,
+            sleep=self.clock.sleep,
+            random=self._random.random,
+            now=self.clock.time,
         )
 
     @property
@@ -91,10 +95,11 @@ class LaggyIAM:
 
     def client(self, name: str, service: str = "iam") -> Any:
         """Return a client with a *name* of its own, for rivals and for faults of one client."""
-        session: Any = self.session
-        client = session.client(service)
-        client.meta.events.register("before-sign", partial(_sign, name))
-        return client
+        return self.program(name).client(service)
+
+    def program(self, name: str) -> Any:
+        """Return a session all of whose clients have this *name*; a crash kills all of them."""
+        return _Program(self.session, name)
 
     def fail(self, fault: Fault) -> None:
         """Let requests fail as *fault* says, from now on."""
@@ -131,7 +136,13 @@ class LaggyIAM:
             entry.outcome = type(error).__name__
             raise
         entry.outcome = outcome_of(reply)
-        return reply
+        return reply and self._dated(reply)
+
+    def _dated(self, reply: Reply) -> Reply:
+        """Put the time of this IAM into a reply, where moto has put the real one."""
+        status, headers, body = reply
+        date = formatdate(self.clock.now, usegmt=True)
+        return status, {**headers, "date": date}, body
 
     def _let_rivals_act(self, number: int) -> None:
         due = [rival for rival in self._rivals if rival[0] <= number]
@@ -290,6 +301,17 @@ def laggy_iam(
             except BaseException as error:
                 error.add_note(f"seed {seed}\n{laggy.trace}")
                 raise
+
+
+@attrs.frozen
+class _Program:
+    _session: Any
+    _name: str
+
+    def client(self, service: str, **settings: Any) -> Any:
+        client = self._session.client(service, **settings)
+        client.meta.events.register("before-sign", partial(_sign, self._name))
+        return client
 
 
 def _sign(name: str, request: Any, **_event: object) -> None:

@@ -78,7 +78,7 @@ def refused_by_iam(view: View, sent: Sent) -> Reply | None:
     """Return how IAM refuses a request of which it does not know all parts, or `None`."""
     for kind, name in sent.named:
         if view.is_late((kind, name)):
-            return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
+            return _missing(kind, name, sent)
     boundary = sent.parameters.get("PermissionsBoundary", "")
     if view.is_late(("policy", boundary)):
         words = f"Scope ARN: {boundary} does not exist or is not attachable."
@@ -96,10 +96,18 @@ def in_words_of_aws(reply: Any, view: View, sent: Sent) -> Any:
     if reply is None or reply[0] != HTTPStatus.NOT_FOUND:
         return reply
     for kind, name in sent.named:
-        # moto has AWS's words for these, and knows policies by AWS, which have no versions here.
-        if kind not in {"policy", "access key"} and view.get((kind, name)) is None:
-            return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
+        # moto has AWS's words for policies, and knows those of AWS, which have no versions here.
+        if kind != "policy" and view.get((kind, name)) is None:
+            return _missing(kind, name, sent)
     return reply
+
+
+def _missing(kind: str, name: str, sent: Sent) -> Reply:
+    """Say that IAM does not know a thing; whose a key is that it does not know, nobody may ask."""
+    if sent.operation != "GetAccessKeyLastUsed":
+        return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
+    who = f"User: {sent.access_key} is not authorized to perform iam:GetAccessKeyLastUsed"
+    return refusal("iam", "AccessDenied", f"{who} on resource: access key {name}", 403)
 
 
 def _principals(sent: Sent) -> list[str]:

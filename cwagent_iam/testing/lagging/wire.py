@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from cwagent_iam.testing.lagging.faults import Crash
+from cwagent_iam.testing.lagging.faults import ANYBODY, Crash
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -106,7 +106,7 @@ def sent_as(request: AWSPreparedRequest, number: int) -> Sent:
     access_key, service = credential.groups() if credential else ("", "")
     return Sent(
         number=number,
-        client=_header(request, HEADER) or "other",
+        client=_header(request, HEADER) or ANYBODY,
         service=service,
         operation=parameters.pop("Action", ""),
         parameters=parameters,

@@ -1,0 +1,551 @@
+"""A key made once and delivered safely: every way that it may go wrong, and where it ends."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from botocore.exceptions import HTTPClientError, NoRegionError
+
+from cwagent_iam import DeliveryError, KeyConflictError, Propagation, SeenKey, ensure_agent_user
+from cwagent_iam.aws import IAMClients
+from cwagent_iam.credentials.answers import NOTE_TAG
+from cwagent_iam.credentials.delivering import make_key
+from cwagent_iam.credentials.looking import delete, look
+from cwagent_iam.credentials.requests import KeyRequests
+from cwagent_iam.errors import (
+    ApplyError,
+    CwAgentIamError,
+    IntentError,
+    ObserveError,
+    PropagationTimeoutError,
+    StoreError,
+)
+from cwagent_iam.events import Event, KeyChanged, KeyDelivered, KeyMade, KeyVerified
+from cwagent_iam.keys import described
+from cwagent_iam.propagation import Run
+from cwagent_iam.testing import Crash, laggy_iam
+from cwagent_iam.testing.aws_in_memory import sandbox
+from tests.canary import check, listening, played
+from tests.deliveries import (
+    PLAYS,
+    USER,
+    Scene,
+    Shelf,
+    all_deletions_denied,
+    full_disk,
+    late_complaint,
+    raising,
+    so,
+    swapped,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import boto3
+
+    from cwagent_iam import NewAccessKey
+
+GONE = "AKIA" + 16 * "G"
+STRANGE = {"aws_access_key_id": "AKIAX", "aws_secret_access_key": "secret"}
+OWN_EVENTS = KeyMade | KeyDelivered | KeyVerified | KeyChanged
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """A scene on an IAM without trouble."""
+    with laggy_iam("off") as lagging:
+        yield Scene(lagging)
+
+
+def ending(error: BaseException | None, user: Any) -> tuple[str, str]:
+    """Tell how a play has ended, in short and in full."""
+    if isinstance(error, DeliveryError):
+        return f"DeliveryError {error.fate}", str(error)
+    if error:
+        return type(error).__name__, "".join(traceback.format_exception_only(error))
+    return user.access_key.action, str(user.access_key)
+
+
+def failure(scene: Scene) -> CwAgentIamError:
+    """Play, and return the error that it ends with."""
+    with pytest.raises(CwAgentIamError) as caught:
+        scene.deliver()
+    return caught.value
+
+
+def requests_of(scene: Scene, timeout: float = 60.0) -> KeyRequests:
+    """Begin a run of its own."""
+    clock = scene.lagging.clock
+    propagation = Propagation(
+        timeout=timeout, clock=clock.time, sleep=clock.sleep, random=lambda: 0.5, now=clock.time
+    )
+    run = Run.start(propagation, scene.events.append)
+    return KeyRequests(run, IAMClients.of(scene.lagging.program("first"), None), USER)
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_every_play_ends_as_it_should(name: str) -> None:
+    """The store holds a key that works, or an error says why; and whoever lives on names each key.
+
+    A dead program names nothing; the next one does. However it ends, only the store and AWS know
+    the secrets.
+    """
+    play = PLAYS[name]
+    with laggy_iam(play.profile, seed=7) as lagging, listening() as canary:
+        scene = Scene(lagging)
+        play.arrange(scene)
+        before = scene.ids
+        error, user = played(scene.deliver)
+        check(canary, error, user, scene.events)
+        outcome, told = ending(error, user)
+        held, secret = scene.shelf.key or (None, "")
+        assert (outcome, len(scene.ids), held in scene.ids) == (play.outcome, play.keys, play.holds)
+        assert play.holds == 0 or secret in canary.secrets
+        unnamed = [each for each in scene.ids if each not in {*before, held} and each not in told]
+        assert unnamed == [] or outcome == "Crash"
+
+
+def kept_by(act: Any) -> Iterator[Any]:
+    """Go through all that a function, or what it is made of, keeps from call to call."""
+    parts = act if isinstance(act, tuple) else [cell.cell_contents for cell in closure_of(act)]
+    for part in parts:
+        yield part
+        yield from kept_by(part)
+
+
+def closure_of(act: Any) -> tuple[Any, ...]:
+    """Return the cells of a function; there are none where it keeps nothing."""
+    return getattr(act, "__closure__", None) or ()
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_play_is_the_same_each_time(name: str) -> None:
+    """What one keeps in mind it gets when it is arranged: no iterator is used up by others."""
+    assert not any(hasattr(part, "__next__") for part in kept_by(PLAYS[name].arrange))
+
+
+def test_without_a_store_there_is_no_key(session: boto3.Session, iam: Any) -> None:
+    """No key is made unless somebody says where it goes."""
+    assert ensure_agent_user(USER, session=session).access_key is None
+    assert iam.list_access_keys(UserName=USER)["AccessKeyMetadata"] == []
+
+
+@pytest.mark.parametrize("store", ["a path", object()], ids=["text", "object"])
+def test_a_store_must_be_one(store: Any) -> None:
+    """What lacks a method of a store is refused before anything is sent."""
+    with pytest.raises(IntentError, match="must be a place for keys"):
+        ensure_agent_user(deliver=store)
+
+
+def test_events_tell_of_the_key(scene: Scene) -> None:
+    """Made, delivered, verified, done; each with the id and in one line."""
+    user = scene.deliver()
+    assert user.access_key
+    name = user.access_key.access_key_id
+    assert [str(each) for each in scene.events[-4:-1]] == [
+        f"made: access key {name}",
+        f"delivered: access key {name} to the shelf",
+        f"verified: access key {name}, 3 answers",
+    ]
+    assert str(scene.events[-1]).startswith("done: 2 changes")
+
+
+def test_a_second_call_looks_once_and_settles(scene: Scene) -> None:
+    """A key that is held costs one list, and those who read the store are seen to each time."""
+    scene.deliver()
+    sent = len(scene.lagging.trace)
+    user = scene.deliver()
+    assert [each.operation for each in scene.lagging.trace[sent:]] == [
+        "GetUser",
+        "ListAttachedUserPolicies",
+        "ListAccessKeys",
+    ]
+    assert user.access_key
+    assert (user.access_key.advice, scene.shelf.settled) == ("Water the plants.", 2)
+
+
+def test_the_old_key_of_the_user_is_named(scene: Scene) -> None:
+    """What the store does not hold is named with its age and use, and left alone."""
+    scene.user()
+    old = scene.old()
+    user = scene.deliver()
+    assert user.access_key
+    (unheld,) = user.access_key.unheld
+    assert (unheld.access_key_id, unheld.active, unheld.last_used) == (old, True, None)
+
+
+def test_no_room_is_said_with_all_that_helps(scene: Scene) -> None:
+    """Both keys are named with status, age and last use; nothing is written."""
+    scene.user()
+    one, other = scene.old(), scene.old()
+    scene.lagging.truth.update_access_key(UserName=USER, AccessKeyId=other, Status="Inactive")
+    error = failure(scene)
+    assert isinstance(error, KeyConflictError)
+    assert [isinstance(each, SeenKey) and each.access_key_id for each in error.keys] == [one, other]
+    assert str(error) == (
+        f"user {USER} has two access keys, which is all it can have, and the shelf holds neither:"
+        f" {one} (active, made 2 days ago, never used);"
+        f" {other} (inactive, made 24 hours ago, never used).\n"
+        "Nothing is deleted unasked: see which of them is in use, delete the other, call again."
+    )
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
+    writes = [each.operation for each in scene.lagging.trace if not each.reads]
+    assert writes == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "0 seconds"), (119, "119 seconds"), (120, "2 minutes"), (172800, "2 days")],
+)
+def test_ages_are_told_in_round_figures(seconds: float, words: str) -> None:
+    """An age is in the largest unit of which there are two."""
+    key = SeenKey(access_key_id="AKIAX", active=True, created=1000.0 - seconds, last_used=990.0)
+    assert described(key, 1000.0) == f"AKIAX (active, made {words} ago, last used 10 seconds ago)"
+
+
+def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
+    """Deleted again: the store's words are in the error, and events tell of both."""
+    full_disk(scene)
+    error = failure(scene)
+    assert isinstance(error, DeliveryError)
+    assert (error.fate, error.store, error.suspects) == ("deleted", "the shelf", ())
+    assert str(error).startswith(
+        f"The delivery of access key {error.access_key_id} to the shelf failed: the shelf: it"
+        " cannot be written (OSError: [Errno 28] No space left on device). It is deleted again:"
+        " mend the store, then call again. Already applied: CreateUser"
+    )
+    own = [each for each in scene.events if isinstance(each, OWN_EVENTS)]
+    assert [type(each) for each in own] == [KeyMade, KeyChanged]
+    assert str(own[1]) == f"changed: DeleteAccessKey of access key {error.access_key_id}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
+
+
+def test_a_key_that_cannot_be_deleted_is_named_loudly(scene: Scene) -> None:
+    """It exists, nobody knows its secret, and the error says so."""
+    full_disk(scene)
+    all_deletions_denied(scene)
+    error = failure(scene)
+    assert isinstance(error, DeliveryError)
+    assert [error.access_key_id] == scene.ids
+    assert "and then: DeleteAccessKey failed for user" in str(error)
+    assert "It was not seen to be deleted, and nobody knows its secret: delete it yourself." in str(
+        error
+    )
+
+
+def test_suspects_are_named(scene: Scene) -> None:
+    """Where somebody else is at work too, the error names all that may be ours."""
+    PLAYS["lost beside a rival"].arrange(scene)
+    error = failure(scene)
+    assert isinstance(error, DeliveryError)
+    assert sorted(key.access_key_id for key in error.suspects) == scene.ids
+    assert f"may be one of these: {error.suspects[0].access_key_id}, " in str(error)
+    assert str(error).startswith("The delivery of an access key to the shelf failed: the reply")
+
+
+def test_a_store_with_a_working_key_is_left_alone_in_doubt(scene: Scene) -> None:
+    """Nothing is deleted if the store had a key that works, and shows another one than ours."""
+    scene.user()
+    old = scene.old(in_store=True)
+    requests = requests_of(scene)
+    view = look(requests, scene.shelf)
+    swapped(scene)
+    with pytest.raises(DeliveryError) as caught:
+        make_key(requests, scene.shelf, view)
+    assert (caught.value.fate, len(scene.ids)) == ("in doubt", 2)
+    assert old in str(caught.value)
+    assert str(caught.value.access_key_id) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["killed after create", "killed before write"])
+def test_the_program_after_a_dead_one_names_what_it_left(name: str) -> None:
+    """The next run makes a key beside the one that nobody knows, and tells of that."""
+    with laggy_iam("off") as lagging:
+        scene = Scene(lagging)
+        PLAYS[name].arrange(scene)
+        assert ending(*played(scene.deliver))[0] == "Crash"
+        (orphan,) = scene.ids
+        scene.shelf.before = repr
+        user = scene.deliver("second")
+        assert user.access_key
+        assert [key.access_key_id for key in user.access_key.unheld] == [orphan]
+
+
+def test_a_dead_client_sends_nothing(scene: Scene) -> None:
+    """Not even from what is to be done at the end."""
+    PLAYS["killed before write"].arrange(scene)
+    with pytest.raises(Crash) as caught:
+        scene.deliver()
+    assert caught.value.__notes__[0] == (
+        f"access key {scene.ids[0]} was made, and it may still exist"
+    )
+    with pytest.raises(Crash, match="first was killed before request"):
+        scene.lagging.client("first").get_user()
+
+
+def test_an_interrupt_deletes_at_once(scene: Scene) -> None:
+    """Once, without waiting; the interrupt goes on, with a note."""
+    PLAYS["interrupted"].arrange(scene)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        scene.deliver()
+    assert caught.value.__notes__[0].endswith("was made, and it was deleted")
+
+
+def test_an_interrupt_leaves_what_is_delivered(scene: Scene) -> None:
+    """What is in the store stays, and is said to be."""
+    PLAYS["interrupted late"].arrange(scene)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        scene.deliver()
+    assert caught.value.__notes__[0].endswith("was made, and it may be in the store")
+
+
+@pytest.mark.parametrize("kind", [KeyMade, KeyDelivered, KeyVerified])
+def test_what_a_listener_raises_passes_through(scene: Scene, kind: type[Event]) -> None:
+    """The key is delivered by then."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, kind):
+            raise ZeroDivisionError
+
+    scene.on_event = listen
+    with pytest.raises(ZeroDivisionError):
+        scene.deliver()
+    assert scene.shelf.key
+    assert [scene.shelf.key[0]] == scene.ids
+
+
+def test_a_listener_cannot_keep_a_key_from_being_deleted(scene: Scene) -> None:
+    """What is not delivered is deleted, even if the listener to that raises."""
+    full_disk(scene)
+    scene.on_event = lambda event: 1 / 0 if isinstance(event, KeyMade) else 0
+    with pytest.raises(ZeroDivisionError):
+        scene.deliver()
+    assert scene.ids == []
+
+
+def test_a_key_that_is_not_let_in_is_kept_for_the_next_call(scene: Scene) -> None:
+    """Delivered is delivered: the next call finds it held."""
+    scene.answer("GetCallerIdentity", "InvalidClientTokenId", "The token is invalid.")
+    error = failure(scene)
+    assert isinstance(error, PropagationTimeoutError)
+    assert [error.unusable_key] == scene.ids
+    assert f"Not visible yet: access key {error.unusable_key}." in str(error)
+    assert "AWS's last error was InvalidClientTokenId: The token is invalid." in str(error)
+    assert ending(*played(scene.deliver))[0] == "kept"
+
+
+def test_the_key_of_a_stranger_is_found_out(scene: Scene) -> None:
+    """If STS knows the new key as somebody else's, that is said; it is never waited for."""
+    scene.lagging.session.events.register(
+        "after-call.sts.GetCallerIdentity",
+        lambda parsed, **_event: parsed.update(Arn="arn:aws:iam::123456789012:user/other"),
+    )
+    error = failure(scene)
+    assert "it is the key of arn:aws:iam::123456789012:user/other" in str(error)
+
+
+def test_the_names_of_a_stores_failure_are_kept_and_its_secret_is_not(scene: Scene) -> None:
+    """A store that quotes the secret is quoted with a mask, and its stack is a note."""
+    secrets: list[str] = []
+
+    def write(key: Any, *, replacing: str | None) -> None:
+        del replacing
+        secrets.append(key.secret.reveal())
+        raise ValueError(secrets[0])
+
+    store: Any = Shelf()
+    store = type("Store", (Shelf,), {"write": staticmethod(write)})()
+    scene.shelf = store
+    error = failure(scene)
+    assert "(what it says holds a <secret access key>)" in str(error)
+    assert secrets[0] not in "".join(traceback.format_exception(error))
+
+
+def test_deleting_makes_sure(scene: Scene) -> None:
+    """A deletion whose reply was lost is seen to be done, and so is one of somebody else's."""
+    scene.user()
+    name = scene.old()
+    scene.fail("connection closed", "DeleteAccessKey", when="after", nth=1)
+    delete(requests_of(scene), name, new=True)
+    assert scene.ids == []
+    delete(requests_of(scene), name)
+
+
+def test_deleting_ends_in_time(scene: Scene) -> None:
+    """A new key that IAM denies to have is asked for until the time is up."""
+    scene.user()
+    with pytest.raises(PropagationTimeoutError) as caught:
+        delete(requests_of(scene, timeout=5.0), GONE, new=True)
+    assert caught.value.unusable_key == GONE
+
+
+def test_a_listed_key_is_not_gone(scene: Scene) -> None:
+    """Where a host denies a key that the lists show, deletion is asked for again."""
+    scene.user()
+    name = scene.old()
+    scene.answer("DeleteAccessKey", "NoSuchEntity", "gone", first=1)
+    delete(requests_of(scene), name)
+    assert scene.ids == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "AKIA", "AKIA inactive yesterday", "a b c d"], ids=["none", "one", "date", "four"]
+)
+def test_a_note_without_sense_is_no_note(scene: Scene, text: str) -> None:
+    """Somebody else may have written it."""
+    scene.user()
+    tags = [{"Key": NOTE_TAG, "Value": text}, {"Key": "a", "Value": "b"}]
+    scene.lagging.truth.tag_user(UserName=USER, Tags=tags)
+    assert requests_of(scene).note() is None
+
+
+def test_who_may_not_read_is_told_so(scene: Scene) -> None:
+    """A denied read is an error of reading, with what to allow; a denied write likewise."""
+    scene.user()
+    scene.answer("ListAccessKeys", "AccessDenied")
+    with pytest.raises(ObserveError, match="Allow the caller iam:ListAccessKeys"):
+        scene.deliver()
+
+
+def test_denied_to_make_a_key(scene: Scene) -> None:
+    """The permission that lacks is named."""
+    scene.answer("CreateAccessKey", "AccessDenied")
+    error = failure(scene)
+    assert isinstance(error, ApplyError)
+    assert error.advice == "Allow the caller iam:CreateAccessKey, then call again."
+    assert [each.operation for each in error.applied] == ["CreateUser", "AttachUserPolicy"]
+
+
+def test_no_room_that_no_list_shows(scene: Scene) -> None:
+    """When the time is up, it is said how many keys a user can have."""
+    PLAYS["no room, none shown"].arrange(scene)
+    assert "A user can have two access keys" in str(failure(scene))
+
+
+def test_replies_without_a_date_are_good_enough(scene: Scene) -> None:
+    """Where a proxy drops AWS's date, our own clock must do."""
+    scene.lagging.session.events.register(
+        "after-call.iam.ListAccessKeys",
+        lambda parsed, **_event: parsed["ResponseMetadata"].pop("HTTPHeaders"),
+    )
+    PLAYS["lost: empty 500"].arrange(scene)
+    assert ending(*played(scene.deliver))[0] == "created"
+
+
+def test_a_reply_that_is_cut_off_is_lost(scene: Scene) -> None:
+    """What botocore quotes from it is not quoted here."""
+    scene.user()
+
+    def cut(response_dict: dict[str, Any], **_event: object) -> None:
+        response_dict["body"] = response_dict["body"][:-40]
+
+    requests = requests_of(scene)
+    scene.lagging.session.events.register("before-parse.iam.CreateAccessKey", cut)
+    answer = requests.create()
+    assert isinstance(answer, HTTPClientError)
+    assert "ResponseParserError" in str(answer)
+    assert "Secret" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-east-1", "sts.us-east-1.amazonaws.com"),
+        ("cn-north-1", "sts.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_sts_is_asked_in_the_partition_of_iam(region: str, host: str) -> None:
+    """A client for IAM that is handed in says which partition it is."""
+    with sandbox(region=region) as session:
+        client = session.client("iam")
+        sts = IAMClients.of(None, client).sts(**STRANGE)
+        assert sts.meta.endpoint_url == f"https://{host}"
+
+
+@pytest.mark.parametrize("iam_region", ["cn-north-1", "us-gov-west-1"])
+def test_sts_follows_a_client_of_another_partition(session: boto3.Session, iam_region: str) -> None:
+    """Where the session's own region is in another partition, STS is asked where IAM is."""
+    client = session.client("iam", region_name=iam_region)
+    sts = IAMClients(client, session, client).sts(**STRANGE)
+    assert sts.meta.partition == client.meta.partition
+
+
+def test_store_errors_say_the_place(scene: Scene) -> None:
+    """The store, what is wrong, and what was applied before."""
+    so(Scene.on, "check", raising(OSError("no such folder")))(scene)
+    error = failure(scene)
+    assert isinstance(error, StoreError)
+    assert str(error).startswith(
+        "the shelf: it cannot be written (OSError: no such folder) Already applied: CreateUser"
+    )
+
+
+@pytest.mark.parametrize("kind", [OSError, StoreError])
+def test_a_store_that_blabs_is_masked(scene: Scene, kind: type[Exception]) -> None:
+    """What a store raises while it has the secret never has it in its words, or behind them."""
+    told: list[str] = []
+
+    class Blab(Shelf):
+        """A store that tells all it knows."""
+
+        def write(self, key: NewAccessKey, *, replacing: str | None) -> None:
+            """Fail, and say too much."""
+            del replacing
+            told.append(key.secret.reveal())
+            words = f"cannot write {told[0]}"
+            cause = ValueError(words)
+            if kind is StoreError:
+                raise StoreError(store=words, problem=words) from cause
+            raise OSError(words) from cause
+
+    scene.shelf = Blab()
+    error: BaseException | None = failure(scene)
+    assert isinstance(error, DeliveryError)
+    shown = ""
+    while error is not None:
+        shown += f"{error!r} {error} {getattr(error, '__notes__', '')}"
+        error = error.__cause__ or error.__context__
+    assert told[0] not in shown
+    assert "what it says holds a <secret access key>" in shown
+
+
+def test_a_client_that_repeats_is_suspected(scene: Scene) -> None:
+    """Where it may have made two keys, and then something fails, the error has a note of it."""
+    PLAYS["client repeats unseen"].arrange(scene)
+    late_complaint(scene)
+    error = failure(scene)
+    assert "look for a key too many" in "".join(error.__notes__)
+
+
+def test_whose_key_it_is_must_be_answered(scene: Scene) -> None:
+    """A denial says that it is nobody's; any other refusal is an error."""
+    scene.user()
+    scene.shelf.key = (GONE, "")
+    scene.answer("GetAccessKeyLastUsed", "ExpiredToken")
+    with pytest.raises(ObserveError, match="GetAccessKeyLastUsed failed"):
+        scene.deliver()
+
+
+def test_a_key_that_cannot_be_tried_out_is_delivered(scene: Scene) -> None:
+    """If there is no client for STS, the error says that the store holds the key."""
+
+    @attrs.frozen
+    class WithoutSTS:
+        session: Any
+
+        def client(self, service_name: str, **settings: Any) -> Any:
+            if service_name == "sts":
+                raise NoRegionError
+            return self.session.client(service_name, **settings)
+
+    with pytest.raises(DeliveryError) as caught:
+        ensure_agent_user(deliver=scene.shelf, session=WithoutSTS(scene.lagging.program("first")))
+    assert caught.value.fate == "in doubt"
+    assert "it holds the key, but AWS does not take it: You must specify a region" in str(
+        caught.value
+    )
