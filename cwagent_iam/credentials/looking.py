@@ -38,7 +38,7 @@ def look(requests: KeyRequests, store: KeyStore) -> KeyView:
     """Return all that a decision rests on, after several lists in a row that agree.
 
     A held key that they do not show is waited for: it may be new, and is not taken for gone as long
-    as IAM knows it for this user's.
+    as IAM knows it for this user's. The same goes for a key that an earlier list has shown.
 
     Raises:
         StoreError: When the store cannot be read.

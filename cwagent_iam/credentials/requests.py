@@ -1,4 +1,4 @@
-"""The seven requests about access keys, one method each; a key is made here and nowhere else.
+"""The requests about access keys, one method each; a key is made here and nowhere else.
 
 Each waits out what will pass, by the same rules as all other changes, until the run's time is up;
 only making a key is sent once, and what came of it is for the caller to find out.

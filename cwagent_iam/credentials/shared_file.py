@@ -98,8 +98,8 @@ class SharedCredentialsFile:
         """Put *key* into the profile; it is on disk when this returns.
 
         Raises:
-            StoreError: When the file cannot be written, or its key is not *replacing*. The file
-                is as it was.
+            StoreError: When the file cannot be written, or its key is not *replacing*, and is as it
+                was; or, as it says then, when it is replaced and may not be on the disk.
         """
         with self._file.locked():
             held = self.held()
