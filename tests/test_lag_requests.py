@@ -163,6 +163,20 @@ def test_sts_lags_for_the_roles_of_the_account(region: str, partition: str) -> N
             assume(RoleArn=other.replace(OTHER_ACCOUNT, "123456789012"), RoleSessionName="session")
 
 
+def test_sts_lags_for_tokens_too() -> None:
+    """A role of the account that STS does not know yet is given for no token, another one is."""
+    with laggy_iam(STALE) as lagging:
+        lagging.client("ours").create_role(RoleName="New", AssumeRolePolicyDocument=TRUST)
+        assume = lagging.client("pod", "sts").assume_role_with_web_identity
+        arn = "arn:aws:iam::123456789012:role/New"
+        token = {"RoleSessionName": "session", "WebIdentityToken": "token"}
+        with pytest.raises(ClientError, match="Not authorized to perform"):
+            assume(RoleArn=arn, **token)
+        assume(RoleArn=arn.replace("123456789012", OTHER_ACCOUNT), **token)
+        lagging.settle()
+        assert assume(RoleArn=arn, **token)["AssumedRoleUser"]["Arn"].endswith("/New/session")
+
+
 def test_another_account_does_not_lag() -> None:
     """Who works in another account sees at once what it does there, whatever is late in ours."""
     with laggy_iam(STALE) as lagging:

@@ -139,8 +139,13 @@ NOT_TOLD = (
             sent("TagInstanceProfile", InstanceProfileName="New"),
             "404 NoSuchEntity: Instance Profile New cannot be found.",
         ),
+        (sent("TagPolicy", PolicyArn="New"), "404 NoSuchEntity: Policy New was not found."),
         (
-            sent("TagPolicy", PolicyArn="New"),
+            sent("DetachRolePolicy", RoleName="Old", PolicyArn="New"),
+            "404 NoSuchEntity: Policy New was not found.",
+        ),
+        (
+            sent("AttachRolePolicy", RoleName="Old", PolicyArn="New"),
             "404 NoSuchEntity: Policy New does not exist or is not attachable.",
         ),
         (
@@ -198,16 +203,31 @@ OURS: Any = (404, {}, "moto's words")
             sent("GetAccessKeyLastUsed", AccessKeyId="None"),
             f"{NOT_TOLD} None",
         ),
-        (OURS, sent("GetRolePolicy", RoleName="Old", PolicyName="None"), ""),
+        *(
+            (
+                OURS,
+                sent(f"{verb}{kind}Policy", **{f"{kind}Name": "Old", "PolicyName": "None"}),
+                f"404 NoSuchEntity: The {kind.lower()} policy with name None cannot be found.",
+            )
+            for verb in ("Get", "Delete")
+            for kind in ("Role", "User")
+        ),
+        (
+            OURS,
+            sent("GetRolePolicy", RoleName="None", PolicyName="None"),
+            "404 NoSuchEntity: The role with name None cannot be found.",
+        ),
         (OURS, sent("GetRole", RoleName="OLD"), ""),
+        (OURS, sent("DeleteRolePermissionsBoundary", RoleName="Old"), ""),
         (OURS, sent("TagPolicy", PolicyArn="None"), ""),
         ((400, {}, "no"), sent("GetRole", RoleName="None"), ""),
         (None, sent("GetRole", RoleName="None"), ""),
     ],
 )
 def test_a_miss_is_told_in_the_words_of_aws(reply: Any, request_: Sent, said: str) -> None:
-    """Where anything but a policy is missed, IAM's words stand in for moto's, and only there."""
-    told = in_words_of_aws(reply, view_of({("role", "Old"): THING}, role_New=THING), request_)
+    """Where anything but a managed policy is missed, IAM's words stand in for moto's."""
+    old = {("role", "Old"): THING, ("user", "Old"): THING}
+    told = in_words_of_aws(reply, view_of(old, role_New=THING), request_)
     if said:
         assert says(told) == said
     else:
@@ -376,6 +396,17 @@ def test_sts_refuses_a_role_that_it_does_not_know(
     )
     words = f"User: K is not authorized to perform: sts:AssumeRole on resource: {arn}"
     assert says(reply) == (f"403 AccessDenied: {words}" if refused else "")
+
+
+@pytest.mark.parametrize(("name", "refused"), [("New", True), ("Old", False)])
+def test_sts_takes_no_token_for_a_role_that_it_does_not_know(name: str, *, refused: bool) -> None:
+    """A late role is not given for a token either; the caller has no name to be told."""
+    reply = refused_by_sts(
+        view_of({("role", "Old"): THING}, role_New=THING),
+        sent("AssumeRoleWithWebIdentity", "sts", access_key="", RoleArn=f"{ARN}role/{name}"),
+    )
+    words = "403 AccessDenied: Not authorized to perform sts:AssumeRoleWithWebIdentity"
+    assert says(reply) == (words if refused else "")
 
 
 ACTIVE = SimpleNamespace(status="Active")

@@ -61,6 +61,16 @@ def test_a_request_of_an_unknown_form_has_empty_parts() -> None:
     assert (read.operation, read.parameters, read.target) == ("", {}, "")
 
 
+@pytest.mark.parametrize(
+    ("operation", "service"),
+    [("AssumeRoleWithWebIdentity", "sts"), ("AssumeRoleWithSAML", "sts"), ("GetObject", "")],
+)
+def test_a_token_is_for_sts(operation: str, service: str) -> None:
+    """What takes a token is not signed, and is known by its name; nothing else is."""
+    read = sent_as(signed(f"Action={operation}&RoleArn=r").prepare(), 1)
+    assert (read.service, read.access_key, read.target) == (service, "", "r")
+
+
 def test_a_client_tells_its_patience() -> None:
     """A request says how long its client waits for a reply; 15 seconds unless it does."""
     told = [sent_as(signed("", **headers).prepare(), 1) for headers in ({}, {PATIENCE: "2.5"})]
@@ -95,6 +105,17 @@ def test_a_client_tells_its_patience() -> None:
             None,
             [("role", "A"), ("policy", "p")],
         ),
+        (
+            sent("PutRolePolicy", RoleName="A", PolicyName="P"),
+            False,
+            "A",
+            None,
+            [("role", "A")],
+        ),
+        (sent("GetUserPolicy", UserName="U", PolicyName="P"), True, "U", None, [("user", "U")]),
+        (sent("DeleteUserPermissionsBoundary", UserName="U"), False, "U", None, [("user", "U")]),
+        (sent("ListPolicies", PathPrefix="/team/"), True, "", None, []),
+        (sent("GetAccountSummary"), True, "", None, []),
         (sent("AssumeRole", RoleArn="r"), True, "r", None, []),
         (sent("ListRoles"), True, "", None, []),
     ],
@@ -133,6 +154,9 @@ def test_a_dry_run_is_a_read(dry_run: str | None) -> None:
             sent("AddRoleToInstanceProfile", InstanceProfileName="I", RoleName="A"),
             ("instance profile", "i"),
         ),
+        (sent("PutRolePolicy", RoleName="A", PolicyName="P"), ("role", "a")),
+        (sent("DeleteUserPolicy", UserName="U", PolicyName="P"), ("user", "u")),
+        (sent("DeleteRolePermissionsBoundary", RoleName="A"), ("role", "a")),
         (sent("CreateAccessKey", UserName="U"), ("user", "u")),
         (sent("CreateAccessKey"), None),
         (sent("GetRole", RoleName="Agent"), None),

@@ -86,7 +86,7 @@ def test_it_leaves_no_trace() -> None:
             assert code_of(iam.create_user, UserName="x" * 65)[0] == "ValidationError"
         iam.create_user(UserName="x" * 65)
         with pytest.raises(NotImplementedError):
-            iam.delete_user_permissions_boundary(UserName="x" * 65)
+            iam.create_service_specific_credential(UserName="x" * 65, ServiceName="x")
 
 
 def test_what_neither_moto_nor_it_can_do_stays_undone(iam: Any) -> None:

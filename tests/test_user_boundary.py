@@ -51,13 +51,27 @@ class TestUserBoundary:
             assert boundary_of(iam) == shown(policy)
         assert boundary_of(iam, "other") == shown(OTHER)
 
-    def test_no_such_user(self, iam: Any) -> None:
+    def test_delete(self, iam: Any) -> None:
+        """Deleting a boundary takes it from this user alone; a second time changes nothing."""
+        for name in ("u", "other"):
+            iam.create_user(UserName=name, PermissionsBoundary=READ_ONLY)
+        for _ in range(2):
+            iam.delete_user_permissions_boundary(UserName="u")
+            assert boundary_of(iam) is None
+        assert boundary_of(iam, "other") == shown(READ_ONLY)
+        iam.put_user_permissions_boundary(UserName="u", PermissionsBoundary=OTHER)
+        assert boundary_of(iam) == shown(OTHER)
+
+    @pytest.mark.parametrize(
+        ("verb", "members"), [("put", {"PermissionsBoundary": READ_ONLY}), ("delete", {})]
+    )
+    def test_no_such_user(self, verb: str, members: dict[str, str], iam: Any) -> None:
         """For a user that does not exist the answer is AWS's, with its words."""
         with pytest.raises(
             iam.exceptions.NoSuchEntityException,
             match=r"The user with name nobody cannot be found\.",
         ):
-            iam.put_user_permissions_boundary(UserName="nobody", PermissionsBoundary=READ_ONLY)
+            getattr(iam, f"{verb}_user_permissions_boundary")(UserName="nobody", **members)
 
     def test_refused_creation(self, iam: Any) -> None:
         """A creation that is refused leaves the boundary of the user who is there."""
@@ -109,19 +123,25 @@ class TestSeparation:
             assert IamResponse.create_user is not created
         assert IamResponse.create_user is created
         assert not hasattr(BaseResponse, "put_user_permissions_boundary")
+        assert not hasattr(BaseResponse, "delete_user_permissions_boundary")
 
     def test_motos_own_wins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Once moto learns to put boundaries on users, moto's way counts."""
+        """Once moto learns to put boundaries on users and take them away, moto's way counts."""
         seen: list[str] = []
 
         def own(response: IamResponse) -> ActionResult:
             seen.append(response.uri)
             return ActionResult({})
 
-        monkeypatch.setattr(IamResponse, "put_user_permissions_boundary", own, raising=False)
+        for verb in ("put", "delete"):
+            name = f"{verb}_user_permissions_boundary"
+            monkeypatch.setattr(IamResponse, name, own, raising=False)
         with sandbox() as session:
             iam = session.client("iam")
             iam.create_user(UserName="u")
             iam.put_user_permissions_boundary(UserName="u", PermissionsBoundary=READ_ONLY)
             assert boundary_of(iam) is None
-        assert len(seen) == 1
+            iam.create_user(UserName="other", PermissionsBoundary=OTHER)
+            iam.delete_user_permissions_boundary(UserName="other")
+            assert boundary_of(iam, "other") == shown(OTHER)
+        assert len(seen) == 2

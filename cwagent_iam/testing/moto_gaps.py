@@ -22,6 +22,7 @@ _MOTO_MOVE_LABEL = SecretsManagerBackend.update_secret_version_stage
 def missing_operations() -> Iterator[None]:
     """Add what moto 5.2 lacks; in the base class, so that it gives way to moto's own some day."""
     added = {
+        "delete_user_permissions_boundary": _delete_user_permissions_boundary,
         "list_service_specific_credentials": _no_service_specific_credentials,
         "put_user_permissions_boundary": _put_user_permissions_boundary,
     }
@@ -52,6 +53,13 @@ def _put_user_permissions_boundary(response: IamResponse) -> ActionResult:
     }
     # moto sends every attribute that is named like a member of the reply.
     vars(user).update(permissions_boundary=boundary)
+    return EmptyResult()
+
+
+def _delete_user_permissions_boundary(response: IamResponse) -> ActionResult:
+    """Take it away; of a user without one it takes nothing, as moto does for roles."""
+    user = response.backend.get_user(_parameter(response, "UserName"))
+    vars(user).pop("permissions_boundary", None)
     return EmptyResult()
 
 

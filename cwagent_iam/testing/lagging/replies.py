@@ -32,10 +32,13 @@ MISSING = {
     "role": "The role with name {} cannot be found.",
     "user": "The user with name {} cannot be found.",
     "instance profile": "Instance Profile {} cannot be found.",
-    "policy": "Policy {} does not exist or is not attachable.",
+    "policy": "Policy {} was not found.",
+    "policy to attach": "Policy {} does not exist or is not attachable.",
+    "role policy": "The role policy with name {} cannot be found.",
+    "user policy": "The user policy with name {} cannot be found.",
     "access key": "The Access Key with id {} cannot be found.",
 }
-"""How IAM says that it does not know a thing of each kind."""
+"""How IAM says that it does not know a thing of each kind; the last policies are inline."""
 
 TAKEN = {
     "role": "Role with name {} already exists.",

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from cwagent_iam.testing.lagging.wire import Sent
 
 _PRINCIPAL = re.compile(r"arn:[^:]+:iam::[0-9]{12}:(?:role|user)/.*[^/]")
+_INLINE = re.compile(r"(?:Get|Delete)(Role|User)Policy")
 _PROFILE = re.compile(r"(?:^|\.)IamInstanceProfile\.(Name|Arn)$")
+_ASSUME = {
+    "AssumeRole": "User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role}",
+    "AssumeRoleWithWebIdentity": "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+}
 _CONFLICT = "Cannot delete entity, must {} first."
 _POLICIES = (("managed_policies", "detach all policies"), ("policies", "delete policies"))
 _CREDENTIALS = (
@@ -99,11 +104,16 @@ def in_words_of_aws(reply: Any, view: View, sent: Sent) -> Any:
         # moto has AWS's words for policies, and knows those of AWS, which have no versions here.
         if kind != "policy" and view.get((kind, name)) is None:
             return _missing(kind, name, sent)
+    inline = _INLINE.fullmatch(sent.operation)
+    if inline:
+        return _missing(f"{inline[1].lower()} policy", sent.parameters["PolicyName"], sent)
     return reply
 
 
 def _missing(kind: str, name: str, sent: Sent) -> Reply:
     """Say that IAM does not know a thing; whose a key is that it does not know, nobody may ask."""
+    if kind == "policy" and sent.operation.startswith("Attach"):
+        kind = "policy to attach"
     if sent.operation != "GetAccessKeyLastUsed":
         return refusal("iam", "NoSuchEntity", MISSING[kind].format(name), 404)
     who = f"User: {sent.access_key} is not authorized to perform iam:GetAccessKeyLastUsed"
@@ -181,11 +191,9 @@ def _ghost(view: View, sent: Sent) -> Reply | None:
 def refused_by_sts(view: View, sent: Sent) -> Reply | None:
     """Return how STS refuses a role that it does not know, or `None`."""
     arn = sent.parameters.get("RoleArn", "")
-    if sent.operation != "AssumeRole" or not view.is_late_for(arn):
+    if sent.operation not in _ASSUME or not view.is_late_for(arn):
         return None
-    words = (
-        f"User: {sent.access_key} is not authorized to perform: sts:AssumeRole on resource: {arn}"
-    )
+    words = _ASSUME[sent.operation].format(caller=sent.access_key, role=arn)
     return refusal("sts", "AccessDenied", words, 403)
 
 

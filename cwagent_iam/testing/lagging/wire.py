@@ -37,6 +37,8 @@ _NAMES = {
 }
 _OWNER = ("InstanceProfileName", "RoleName", "UserName", "PolicyArn", "PolicyName", "RoleArn")
 _READS = ("Get", "List", "Simulate", "Describe", "AssumeRole")
+# A token is the credential of these, so that no signature says whom they are for.
+_UNSIGNED = {"AssumeRoleWithSAML": "sts", "AssumeRoleWithWebIdentity": "sts"}
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]*/[^/]*/([^/]+)/")
 
 
@@ -47,10 +49,11 @@ class Sent:
     Attributes:
         number: Its place among all requests, from 1.
         client: The name of who sent it.
-        service: ``iam``, ``sts``, ``ec2`` or another service's signing name.
+        service: ``iam``, ``sts``, ``ec2`` or another service's signing name; empty for what is not
+            signed, but for the operations of STS that take a token instead.
         operation: The operation.
         parameters: Its arguments.
-        access_key: The id of the access key it was signed with.
+        access_key: The id of the access key it was signed with; empty for none.
         url: Where it was sent.
         body: The arguments as sent.
         read_timeout: For how many seconds the client waits for a reply.
@@ -103,12 +106,14 @@ def sent_as(request: AWSPreparedRequest, number: int) -> Sent:
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body)
     parameters = dict(parse_qsl(text, keep_blank_values=True))
     credential = _CREDENTIAL.search(_header(request, "Authorization"))
-    access_key, service = credential.groups() if credential else ("", "")
+    operation = parameters.pop("Action", "")
+    unsigned = "", _UNSIGNED.get(operation, "")
+    access_key, service = credential.groups() if credential else unsigned
     return Sent(
         number=number,
         client=_header(request, HEADER) or ANYBODY,
         service=service,
-        operation=parameters.pop("Action", ""),
+        operation=operation,
         parameters=parameters,
         access_key=access_key,
         url=request.url,

@@ -55,7 +55,7 @@ _MOST_IN_A_PAGE = 1000
 _FIRST = (check_shapes, resolve_names, check_policy_arn)
 # What stands behind each operation that is strict, so that a block in a block takes its place.
 _MOTO: WeakKeyDictionary[_Handler, _Handler] = WeakKeyDictionary()
-_ROOMS = (tags, documents, trust, entities, attachments, names, credentials)
+_ROOMS = (tags, entities, documents, trust, attachments, names, credentials)
 _OPERATIONS: dict[str, Operation] = {
     **names.OPERATIONS,
     **tags.OPERATIONS,

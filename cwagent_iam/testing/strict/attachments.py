@@ -128,11 +128,6 @@ def _refuse_to_delete_a_policy_in_use(call: Call) -> None:
         refuse("DeleteConflict", text)
 
 
-def _delete_user_boundary(call: Call, _moto: Callable[[], ActionResult]) -> ActionResult:
-    vars(call.user).pop("permissions_boundary", None)
-    return EmptyResult()
-
-
 RULES: dict[str, tuple[Rule, ...]] = {
     **{f"attach_{kind}_policy": (_check_attachment,) for kind in _PRINCIPALS},
     **dict.fromkeys(
@@ -148,7 +143,4 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "create_policy": (_refuse_a_taken_name,),
     "delete_policy": (_refuse_to_change_others, _refuse_to_delete_a_policy_in_use),
 }
-OPERATIONS: dict[str, Operation] = {
-    **{f"attach_{kind}_policy": _attach for kind in _PRINCIPALS},
-    "delete_user_permissions_boundary": _delete_user_boundary,
-}
+OPERATIONS: dict[str, Operation] = {f"attach_{kind}_policy": _attach for kind in _PRINCIPALS}
