@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 
 _ROOT_ARN = re.compile(r"\Aarn:[^:]+:iam::(\d{12}):root\Z")
 _ELEMENT_ORDER = ("Version", "Id", "Statement")
+_SHOWN_ORDER = (
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+)
 
 
 @attrs.frozen
@@ -198,8 +208,13 @@ def _overlap(some: frozenset[str], others: frozenset[str]) -> bool:
 
 
 def _in_short(element: Mapping[str, Any]) -> str:
-    words = json.dumps([value for name, value in element.items() if name != "Sid"])
+    words = json.dumps([element[name] for name in sorted(element, key=_rank) if name != "Sid"])
     return " ".join(re.sub(r'[][{}",:]+ |[][{}"]', " ", words).split())
+
+
+def _rank(name: str) -> tuple[bool, int]:
+    known = name in _SHOWN_ORDER
+    return not known, _SHOWN_ORDER.index(name) if known else 0
 
 
 def _as_text(value: Any) -> str:

@@ -14,9 +14,11 @@ from botocore import xform_name
 
 from cwagent_iam.aws import AWS_ERRORS, client_for, code_of, reason_of
 from cwagent_iam.changes import DeleteAccessKey
+from cwagent_iam.changes.permissions import DeleteInlinePolicy, PutInlinePolicy
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import ObserveError
-from cwagent_iam.policies import ManagedPolicy
+from cwagent_iam.limits import Quotas
+from cwagent_iam.policies import InlinePolicy, ManagedPolicy
 from cwagent_iam.state import InstanceProfile, Role, State, Tags, User, tags_from
 from cwagent_iam.trust import neutralise
 
@@ -54,10 +56,13 @@ def observe(
     session: AWSSession | None = None,
     iam: IAMClient | None = None,
 ) -> State:
-    """Read from IAM what *desired* names, in at most two requests a role or user, one a profile.
+    """Read from IAM what *desired* names.
+
+    It takes two requests for a role or user, one more for each inline policy that is desired, and
+    one for a profile.
 
     Args:
-        desired: What a planner returned; only its kinds and names are used.
+        desired: What a planner returned; only kinds and names are used, of inline policies too.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
 
@@ -70,6 +75,27 @@ def observe(
     return read(desired, client_for(session, iam))
 
 
+def observe_quotas(*, session: AWSSession | None = None, iam: IAMClient | None = None) -> Quotas:
+    """Read what the account allows, for the argument ``quotas`` of the planners.
+
+    Args:
+        session: As for `observe`.
+        iam: As for `observe`.
+
+    Returns:
+        The quotas of the account, by GetAccountSummary; what that lacks keeps its default.
+
+    Raises:
+        ObserveError: When AWS refuses the read or gives no answer.
+    """
+    client = client_for(session, iam)
+
+    def parsed() -> Quotas:
+        return Quotas.from_account_summary(client.get_account_summary()["SummaryMap"])
+
+    return _Reader(client, repr).get("GetAccountSummary", "account", parsed) or Quotas()
+
+
 def read_target(change: Change, iam: IAMClient) -> State:
     """Read what *change* is done to.
 
@@ -77,7 +103,7 @@ def read_target(change: Change, iam: IAMClient) -> State:
         ObserveError: As for `observe`.
     """
     reader = _Reader(iam, repr)
-    found = reader.entity(change.kind, change.name)
+    found = reader.entity(change.kind, change.name, _inline_names(change))
     if isinstance(change, DeleteAccessKey) and isinstance(found, User):
         found = reader.with_access_keys(found)
     return State.of(filter(None, [found]))
@@ -102,7 +128,7 @@ def read(
         ObserveError: As for `observe`.
     """
     reader = _Reader(iam, missed)
-    found = (reader.entity(type(each), each.name) for each in desired.entities)
+    found = (reader.entity(type(each), each.name, _inline_names(each)) for each in desired.entities)
     state = State.of(filter(None, found))
     for entity in state.entities if dependents else ():
         others = _Reader(iam, repr)
@@ -118,10 +144,13 @@ class _Reader:
     iam: IAMClient
     missed: Callable[[BaseException], object]
 
-    def entity(self, kind: type[Entity], name: str) -> Entity | None:
+    def entity(self, kind: type[Entity], name: str, inline: frozenset[str]) -> Entity | None:
+        """Read an entity, with those of its inline policies whose names are *inline*."""
         if issubclass(kind, Role):
-            return self._role(name)
-        return self._user(name) if issubclass(kind, User) else self._instance_profile(name)
+            return self._role(name, inline)
+        if issubclass(kind, User):
+            return self._user(name, inline)
+        return self._instance_profile(name)
 
     def dependents(self, entity: Entity) -> Iterator[str]:
         """Name what hangs on *entity* beside its policies, role and access keys."""
@@ -143,7 +172,7 @@ class _Reader:
         keys = self._named(user.target, *_ACCESS_KEYS, UserName=user.name)
         return attrs.evolve(user, access_keys=frozenset(keys))
 
-    def _role(self, name: str) -> Role | None:
+    def _role(self, name: str, inline: frozenset[str]) -> Role | None:
         target = f"{Role.kind} {name}"
 
         def parsed() -> Role:
@@ -157,13 +186,15 @@ class _Reader:
                 max_session_duration=role["MaxSessionDuration"],
                 permissions_boundary=_boundary(role),
                 policies=self._attached("ListAttachedRolePolicies", target, RoleName=name),
+                inline_policies=self._inline("GetRolePolicy", target, inline, RoleName=name),
                 tags=_tags(role),
                 arn=role["Arn"],
+                source_role_template=role.get("SourceRoleTemplate", {}).get("TemplateArn"),
             )
 
-        return self._get("GetRole", target, parsed)
+        return self.get("GetRole", target, parsed)
 
-    def _user(self, name: str) -> User | None:
+    def _user(self, name: str, inline: frozenset[str]) -> User | None:
         target = f"{User.kind} {name}"
 
         def parsed() -> User:
@@ -173,11 +204,12 @@ class _Reader:
                 path=user["Path"],
                 permissions_boundary=_boundary(user),
                 policies=self._attached("ListAttachedUserPolicies", target, UserName=name),
+                inline_policies=self._inline("GetUserPolicy", target, inline, UserName=name),
                 tags=_tags(user),
                 arn=user["Arn"],
             )
 
-        return self._get("GetUser", target, parsed)
+        return self.get("GetUser", target, parsed)
 
     def _instance_profile(self, name: str) -> InstanceProfile | None:
         def parsed() -> InstanceProfile:
@@ -190,19 +222,31 @@ class _Reader:
                 arn=profile["Arn"],
             )
 
-        return self._get("GetInstanceProfile", f"{InstanceProfile.kind} {name}", parsed)
+        return self.get("GetInstanceProfile", f"{InstanceProfile.kind} {name}", parsed)
 
     def _attached(self, operation: str, target: str, **name: str) -> frozenset[ManagedPolicy]:
         def parsed() -> frozenset[ManagedPolicy]:
             policies = self._items(operation, "AttachedPolicies", **name)
             return frozenset(ManagedPolicy.from_arn(each["PolicyArn"]) for each in policies)
 
-        return self._get(operation, target, parsed) or frozenset()
+        return self.get(operation, target, parsed) or frozenset()
+
+    def _inline(
+        self, operation: str, target: str, wanted: frozenset[str], **name: str
+    ) -> frozenset[InlinePolicy]:
+        get = getattr(self.iam, xform_name(operation))
+
+        def parsed(policy_name: str) -> InlinePolicy:
+            document = get(PolicyName=policy_name, **name)["PolicyDocument"]
+            return InlinePolicy.found(policy_name, document, self.iam.meta.partition)
+
+        found = (self.get(operation, target, partial(parsed, each)) for each in sorted(wanted))
+        return frozenset(filter(None, found))
 
     def _user_credentials(self, user: User) -> Iterator[str]:
         """Name the credentials of *user* that IAM has no pages of."""
         get = partial(self.iam.get_login_profile, UserName=user.name)
-        if self._get("GetLoginProfile", user.target, get):
+        if self.get("GetLoginProfile", user.target, get):
             yield "login profile"
 
         def parsed() -> list[str]:
@@ -210,7 +254,7 @@ class _Reader:
             held = reply.get("ServiceSpecificCredentials", [])
             return [each["ServiceSpecificCredentialId"] for each in held]
 
-        for held in self._get("ListServiceSpecificCredentials", user.target, parsed) or ():
+        for held in self.get("ListServiceSpecificCredentials", user.target, parsed) or ():
             yield f"service-specific credential {held}"
 
     def _named(
@@ -220,13 +264,13 @@ class _Reader:
             items = self._items(operation, result, **name)
             return [f"{word} {item[key] if key else item}".lstrip() for item in items]
 
-        yield from self._get(operation, target, parsed) or ()
+        yield from self.get(operation, target, parsed) or ()
 
     def _items(self, operation: str, result: str, **name: str) -> Iterator[Any]:
         paginator = self.iam.get_paginator(xform_name(operation))
         return (item for page in paginator.paginate(**name) for item in page[result])
 
-    def _get(self, operation: str, target: str, call: Callable[[], T]) -> T | None:
+    def get(self, operation: str, target: str, call: Callable[[], T]) -> T | None:
         """Read and parse; `None` means that there is no such thing."""
         try:
             return call()
@@ -242,8 +286,22 @@ class _Reader:
 
 
 def _boundary(principal: Mapping[str, Any]) -> ManagedPolicy | None:
-    boundary = principal.get("PermissionsBoundary")
-    return ManagedPolicy.from_arn(boundary["PermissionsBoundaryArn"]) if boundary else None
+    """Read the boundary; of one that was deleted IAM may have kept no more than a bare id."""
+    arn = principal.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
+    if not arn:
+        return None
+    return ManagedPolicy.from_arn(arn) if ":" in arn else ManagedPolicy(arn)
+
+
+def _inline_names(source: Entity | Change) -> frozenset[str]:
+    """Name the inline policies that *source* is about."""
+    match source:
+        case Role() | User():
+            return frozenset(policy.name for policy in source.inline_policies)
+        case PutInlinePolicy() | DeleteInlinePolicy():
+            return frozenset({source.policy.name})
+        case _:
+            return frozenset()
 
 
 def _tags(entity: Mapping[str, Any]) -> Tags:

@@ -1,8 +1,17 @@
-"""What may be taken away, and in which order; the counterpart of the differ."""
+"""What may be taken away, and in which order; the counterpart of the differ.
+
+What is managed is deleted, if nothing foreign hangs on it. What is somebody else's is never
+deleted: it stands in the way, or, with ``existing="attach"``, it stays without the attachments and
+the membership that intent names. Nothing is remembered of who made those: they are taken away even
+if they were there before. From a service-linked role IAM lets only its service take anything away:
+where something is attached to it that intent names, that stands in the way.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never, get_args
+
+import attrs
 
 from cwagent_iam.changes import (
     Change,
@@ -10,87 +19,164 @@ from cwagent_iam.changes import (
     DeleteAccessKey,
     DeleteInstanceProfile,
     DeleteRole,
+    DeleteRolePolicy,
     DeleteUser,
+    DeleteUserPolicy,
     DetachRolePolicy,
     DetachUserPolicy,
     RemoveRoleFromInstanceProfile,
 )
+from cwagent_iam.differ.owning import service_linked
 from cwagent_iam.errors import Conflict, ConflictError, IntentError, Problem
+from cwagent_iam.policies import without
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cwagent_iam.state import Entity, State
 
 AccessKeys: TypeAlias = Literal["refuse", "delete"]
 """What to do about the access keys of users that are to be removed."""
 
+ExistingToRemove: TypeAlias = Literal["refuse", "attach"]
+"""What to do about what is not managed: refuse, or undo what attaching to it brings about."""
+
+_DELETIONS = (DeleteRole, DeleteUser, DeleteInstanceProfile)
 _FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed."
-_LEAVE = "It is left alone: delete it yourself, or name something else."
+_LEAVE = (
+    "It is left alone: delete it yourself, or name something else. "
+    'With existing="attach" it stays, without the attachments and membership that you name.'
+)
+_HOLDS_LINKED = "holds a service-linked role"
+_LEAVE_LINKED = "No choice would do: it is left alone, name something else."
+_ACCESS_KEY = "access key "
 _FREE = "Take these away yourself, then call again."
 _FREE_KEYS = f'{_FREE} With access_keys="delete" all keys are deleted too, used or not.'
 
 
-def check_choice(access_keys: object) -> None:
-    """See whether *access_keys* is something to do about them.
+def check_choice(access_keys: object, existing: object = "refuse") -> None:
+    """See whether *access_keys* and *existing* are choices that there are.
 
     Raises:
-        IntentError: When it is not.
+        IntentError: When one is not. It lists all that is wrong.
     """
+    problems = []
     if access_keys not in get_args(AccessKeys):
         rule = "must be 'refuse' or 'delete'"
-        raise IntentError(problems=(Problem.of("access_keys", access_keys, rule),))
+        problems.append(Problem.of("access_keys", access_keys, rule))
+    if existing not in get_args(ExistingToRemove):
+        rule = "must be 'refuse' or 'attach': nothing else undoes anything of what is not managed"
+        problems.append(Problem.of("existing", existing, rule))
+    if problems:
+        raise IntentError(problems=tuple(problems))
 
 
-def removal(desired: State, observed: State, *, access_keys: AccessKeys = "refuse") -> ChangeSet:
+def removal(
+    desired: State,
+    observed: State,
+    *,
+    access_keys: AccessKeys = "refuse",
+    existing: ExistingToRemove = "refuse",
+) -> ChangeSet:
     """Plan to take away what *desired* names, as far as it is managed and nothing else needs it.
 
     Args:
         desired: What a planner returned.
         observed: What the observer saw of it, with everything that hangs on it.
-        access_keys: What to do about the access keys of users: ``"refuse"`` or ``"delete"``.
+        access_keys: What to do about the access keys of managed users: ``"refuse"`` or
+            ``"delete"``. Those of other users stay.
+        existing: What to do about what is not managed: ``"refuse"``, or ``"attach"`` to take away
+            exactly the attachments and the membership that *desired* names, and leave the rest.
 
     Returns:
         The changes that remove it, in the order that IAM needs; empty when it is absent.
 
     Raises:
         ConflictError: When something is not managed, or something foreign hangs on it.
+        IntentError: When there is no such choice.
     """
+    check_choice(access_keys, existing)
+    way = _Way(desired, observed, access_keys, existing)
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     for entity in desired.entities:
         seen = observed.find(type(entity), entity.name)
         if seen is None:
             continue
-        if not seen.managed:
-            conflicts.append(Conflict(seen.target, _FOREIGN, (), _LEAVE))
-        elif obstacles := _obstacles(entity, seen, desired, access_keys):
-            reason = f"is still used: {', '.join(sorted(obstacles))}."
-            keys = isinstance(seen, User) and seen.access_keys and access_keys == "refuse"
-            conflicts.append(Conflict(seen.target, reason, (), _FREE_KEYS if keys else _FREE))
-        changes += _deletion(seen)
+        steps = tuple(_deletion(seen) if seen.managed else _detachment(entity, seen))
+        conflict = way.conflict(entity, seen, steps)
+        conflicts += [conflict] if conflict else []
+        changes += steps
     if conflicts:
         raise ConflictError(conflicts=tuple(conflicts))
     return ChangeSet.ordered(changes, observed)
 
 
-def _obstacles(
-    entity: Entity, seen: Entity, desired: State, access_keys: AccessKeys
-) -> frozenset[str]:
-    """Name what hangs on *seen* and is not taken away with it."""
-    if seen.name != entity.name:
-        return frozenset({f"as {seen.name}, in another letter case"})
-    hanging = _hanging(seen)
-    if isinstance(seen, User) and access_keys == "refuse":
-        hanging |= {f"access key {key}" for key in seen.access_keys}
-    return hanging - _hanging(entity) - {each.target for each in desired.entities}
+@attrs.frozen
+class _Way:
+    """What one removal was told, and what stands in its way; fields as the arguments above."""
+
+    desired: State
+    observed: State
+    access_keys: AccessKeys
+    existing: ExistingToRemove
+
+    def conflict(self, entity: Entity, seen: Entity, steps: Sequence[Change]) -> Conflict | None:
+        """Return what stands in the way of *steps*, by which *entity* is removed, or `None`."""
+        linked = service_linked(self.observed)
+        kept = [step.detail for step in steps if not linked.isdisjoint(step.needs)]
+        if kept:
+            whose = f"belongs to {seen.owner}" if isinstance(seen, Role) else _HOLDS_LINKED
+            reason = f"{whose}; IAM lets only its service take away {', '.join(kept)}."
+            return Conflict(seen.target, reason, (), _LEAVE_LINKED)
+        if not seen.managed and self.existing == "refuse":
+            reason = f"belongs to {seen.owner}: it is not managed." if seen.owner else _FOREIGN
+            return Conflict(seen.target, reason, (), _LEAVE)
+        obstacles = self._obstacles(entity, seen)
+        if not obstacles:
+            return None
+        reason = f"is still used: {', '.join(sorted(obstacles))}."
+        keys = any(each.startswith(_ACCESS_KEY) for each in obstacles)
+        return Conflict(seen.target, reason, (), _FREE_KEYS if keys else _FREE)
+
+    def _obstacles(self, entity: Entity, seen: Entity) -> frozenset[str]:
+        """Name what hangs on *seen*, if it is to be deleted, and is not taken away with it."""
+        if seen.name != entity.name:
+            return frozenset({f"as {seen.name}, in another letter case"})
+        if not seen.managed:
+            return frozenset()
+        hanging = frozenset(_hanging(entity, seen))
+        if isinstance(seen, User) and self.access_keys == "refuse":
+            hanging |= {f"{_ACCESS_KEY}{key}" for key in seen.access_keys}
+        return hanging - frozenset(self._letting_go(seen))
+
+    def _letting_go(self, seen: Entity) -> Iterator[str]:
+        """Name what is removed together with *seen*, or stays and then does not hold it."""
+        for entity in self.desired.entities:
+            other = self.observed.find(type(entity), entity.name)
+            match entity, other:
+                case (
+                    InstanceProfile(role_name=named),
+                    InstanceProfile(managed=False, role_name=inside),
+                ) if inside == seen.name != named:
+                    continue
+                case _:
+                    yield entity.target
 
 
-def _hanging(entity: Entity) -> frozenset[str]:
-    if not isinstance(entity, InstanceProfile):
-        return entity.dependents | {f"policy {policy}" for policy in entity.policies}
-    return entity.dependents | ({f"role {entity.role_name}"} if entity.role_name else set())
+def _hanging(entity: Entity, seen: Entity) -> Iterator[str]:
+    """Name what hangs on *seen* and is not named by *entity*."""
+    if isinstance(entity, (Role, User)) and isinstance(seen, (Role, User)):
+        named = {f"inline policy {policy.name}" for policy in entity.inline_policies}
+        yield from seen.dependents - named
+        for policy in without(seen.policies, entity.policies):
+            yield f"policy {policy}"
+        yield from {f"inline policy {policy.name}" for policy in seen.inline_policies} - named
+    if isinstance(entity, InstanceProfile) and isinstance(seen, InstanceProfile):
+        yield from seen.dependents
+        if seen.role_name not in {None, entity.role_name}:
+            yield f"role {seen.role_name}"
 
 
 def _deletion(seen: Entity) -> Iterator[Change]:
@@ -98,10 +184,14 @@ def _deletion(seen: Entity) -> Iterator[Change]:
         case Role():
             for policy in sorted(seen.policies):
                 yield DetachRolePolicy(name=seen.name, policy=policy)
+            for inline in sorted(seen.inline_policies, key=str):
+                yield DeleteRolePolicy(name=seen.name, policy=inline)
             yield DeleteRole(name=seen.name)
         case User():
             for policy in sorted(seen.policies):
                 yield DetachUserPolicy(name=seen.name, policy=policy)
+            for inline in sorted(seen.inline_policies, key=str):
+                yield DeleteUserPolicy(name=seen.name, policy=inline)
             for key in sorted(seen.access_keys):
                 yield DeleteAccessKey(name=seen.name, access_key_id=key)
             yield DeleteUser(name=seen.name)
@@ -111,3 +201,18 @@ def _deletion(seen: Entity) -> Iterator[Change]:
             yield DeleteInstanceProfile(name=seen.name)
         case _:
             assert_never(seen)
+
+
+def _detachment(entity: Entity, seen: Entity) -> Iterator[Change]:
+    """Take away from *seen*, which stays, what *entity* names of it."""
+    part = seen
+    if isinstance(entity, (Role, User)) and isinstance(seen, (Role, User)):
+        named = seen.policies - without(seen.policies, entity.policies)
+        inline = seen.inline_policies & entity.inline_policies
+        part = attrs.evolve(seen, policies=named, inline_policies=inline)
+    if isinstance(entity, InstanceProfile) and isinstance(seen, InstanceProfile):
+        inside = seen.role_name if seen.role_name == entity.role_name else None
+        part = attrs.evolve(seen, role_name=inside)
+    for change in _deletion(part):
+        if not isinstance(change, (*_DELETIONS, DeleteAccessKey)):
+            yield change

@@ -1,30 +1,45 @@
 """How things should be, and how they were seen to be: one set of value types for both.
 
 In desired state `None` means that intent does not name the field: IAM's default at creation,
-neither compared nor changed afterwards. What only the server knows (``arn``, ``dependents``)
-takes no part in comparisons.
+neither compared nor changed afterwards. What only the server knows (``arn``, ``dependents``,
+``source_role_template``) takes no part in comparisons.
+
+Desired states are joined by ``|``: what two plans say of one thing must be the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
+from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.policies import policy_findings
+from cwagent_iam.trust import trust_findings
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping
 
     from cwagent_iam.documents import Document
-    from cwagent_iam.policies import ManagedPolicy
+    from cwagent_iam.findings import Finding
+    from cwagent_iam.policies import InlinePolicy, ManagedPolicy
 
 Kind: TypeAlias = Literal["role", "user", "instance-profile"]
 """The kinds of things, in the words of their ARNs."""
+
+Boundary: TypeAlias = "ManagedPolicy | Literal['']"
+"""The policy that limits what the others can allow; in desired state, empty for none at all."""
 
 Tags: TypeAlias = tuple[tuple[str, str], ...]
 """Pairs of key and value, sorted."""
 
 MANAGED_TAG = ("ManagedBy", "cwagent-iam")
 """The tag on everything that this library made, or was given to manage."""
+
+_DESIRED = "must be what a planner returned, or several of those"
+_SERVICE_LINKED_PATH = "/aws-service-role/"
+_STACK_TAGS = "aws:cloudformation:"
 
 
 def tags_from(mapping: Mapping[str, str]) -> Tags:
@@ -59,10 +74,25 @@ class _Entity:
         return f"{self.kind} {self.name}"
 
     @property
+    def owner(self) -> str:
+        """What else keeps it as it is, in words; empty if there is no sign of anything.
+
+        CloudFormation tags what it makes, where the kind has tags in its templates (CloudFormation
+        user guide, "Resource tag"); nobody else can write tags that begin with ``aws:``.
+        """
+        stack = {key: value for key, value in self.tags if key.startswith(_STACK_TAGS)}
+        name = stack.get(f"{_STACK_TAGS}stack-name", "")
+        return f"the CloudFormation stack {name}".rstrip() if stack else ""
+
+    @property
     def managed(self) -> bool:
-        """Whether it carries the tag that makes it ours; IAM may hold its key in another case."""
+        """Whether it carries the tag that makes it ours; IAM may hold its key in another case.
+
+        What has another `owner` is never ours, whatever its tags: two would mend it in turns.
+        """
         key, value = MANAGED_TAG
-        return any(held.lower() == key.lower() and text == value for held, text in self.tags)
+        tagged = any(held.lower() == key.lower() and text == value for held, text in self.tags)
+        return tagged and not self.owner
 
 
 @attrs.frozen(kw_only=True)
@@ -75,14 +105,32 @@ class Role(_Entity):
         max_session_duration: The longest session, in seconds.
         permissions_boundary: The policy that limits what the others can allow.
         policies: The managed policies attached to it.
+        inline_policies: The documents that lie in it. Only those are read whose names are desired.
+        source_role_template: The ARN of the role template that it was made from; `None` for most.
     """
 
     kind: ClassVar[Kind] = "role"
     trust: Document
     description: str | None = None
     max_session_duration: int | None = None
-    permissions_boundary: ManagedPolicy | None = None
+    permissions_boundary: Boundary | None = None
     policies: frozenset[ManagedPolicy] = frozenset()
+    inline_policies: frozenset[InlinePolicy] = frozenset()
+    source_role_template: str | None = attrs.field(default=None, eq=False)
+
+    @property
+    def owner(self) -> str:
+        """What else keeps it as it is, in words; a service of AWS, a role template or a stack.
+
+        Source: ``SourceRoleTemplate`` of the API reference of ``Role``; the IAM user guide on
+        service-linked roles, whose path is ``/aws-service-role/SERVICE/``.
+        """
+        path = self.path or "/"
+        if path.startswith(_SERVICE_LINKED_PATH):
+            service = path.removeprefix(_SERVICE_LINKED_PATH).rstrip("/")
+            return f"the AWS service {service}, as its service-linked role"
+        template = self.source_role_template
+        return f"the role template {template}" if template else super().owner
 
 
 @attrs.frozen(kw_only=True)
@@ -92,12 +140,14 @@ class User(_Entity):
     Attributes:
         permissions_boundary: The policy that limits what the others can allow.
         policies: The managed policies attached to it.
+        inline_policies: The documents that lie in it, as for a `Role`.
         access_keys: The ids of its access keys; read only for removal, and not compared.
     """
 
     kind: ClassVar[Kind] = "user"
-    permissions_boundary: ManagedPolicy | None = None
+    permissions_boundary: Boundary | None = None
     policies: frozenset[ManagedPolicy] = frozenset()
+    inline_policies: frozenset[InlinePolicy] = frozenset()
     access_keys: frozenset[str] = attrs.field(default=frozenset(), eq=False)
 
 
@@ -133,6 +183,47 @@ class State:
         """Hold *entities*, which differ in kind or name."""
         return cls(tuple(sorted(entities, key=_order)))
 
+    @classmethod
+    def joined(cls, desired: Desired) -> State:
+        """Return one desired state for one, or for several.
+
+        Raises:
+            IntentError: When they are no states, or as for ``|``.
+        """
+        given: object = desired
+        several = given if isinstance(given, Iterable) else [given]
+        whole = cls()
+        for each in several:
+            if not isinstance(each, cls):
+                raise IntentError(problems=(Problem.of("desired", each, _DESIRED),))
+            whole |= each
+        return whole
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is to be known about it, the worst first; nothing of it is an error."""
+        found = (each for entity in self.entities for each in _findings(entity))
+        return tuple(sorted(found, key=lambda finding: finding.rank))
+
+    @property
+    def account_id(self) -> str:
+        """The account that it was seen in, 12 digits; empty as long as nothing of it has an ARN."""
+        arns = (entity.arn or "" for entity in self.entities)
+        return next((arn.split(":")[4] for arn in arns if arn.startswith("arn:")), "")
+
+    def __or__(self, other: State) -> State:
+        """Join two desired states.
+
+        Raises:
+            IntentError: When something has the same kind and name in both, whatever its letter
+                case, and is not the same. It lists all such things.
+        """
+        both = ((entity, self.find(type(entity), entity.name)) for entity in other.entities)
+        problems = tuple(_clash(one, known) for one, known in both if known not in {None, one})
+        if problems:
+            raise IntentError(problems=problems)
+        return self.of({*self.entities, *other.entities})
+
     def find(self, kind: type[EntityT], name: str) -> EntityT | None:
         """Return the *kind* of entity that has this name, whatever its letter case, or `None`."""
         wanted = (kind.kind, name.lower())
@@ -155,9 +246,30 @@ class State:
         return self.of(entity for entity in self.entities if _key(entity) != unwanted)
 
 
+def _findings(entity: Entity) -> Iterator[Finding]:
+    """Yield what is to be known about *entity*."""
+    found = trust_findings(entity.trust) if isinstance(entity, Role) else ()
+    if not isinstance(entity, InstanceProfile):
+        found += policy_findings(entity.policies, entity.inline_policies)
+    for finding in found:
+        yield attrs.evolve(finding, target=entity.target)
+
+
+def _clash(one: Entity, other: Entity | None) -> Problem:
+    """Say in which fields two entities differ that have the same name."""
+    names = [field.name for field in attrs.fields(type(one)) if field.eq]
+    differing = [name for name in names if getattr(one, name) != getattr(other, name)]
+    rule = f"must not be named twice with different intent ({', '.join(differing)})"
+    return Problem("desired", one.target, rule)
+
+
 def _key(entity: Entity) -> tuple[Kind, str]:
     return entity.kind, entity.name.lower()
 
 
 def _order(entity: Entity) -> tuple[int, str]:
     return get_args(Kind).index(entity.kind), entity.name.lower()
+
+
+Desired: TypeAlias = State | Iterable[State]
+"""What a planner returned, or several of those."""

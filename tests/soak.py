@@ -1,9 +1,10 @@
 """Runs many schedules of a lagging, failing IAM, and prints figures; ``nox -s soak -- 300``.
 
-A schedule is one flow (create, mend, remove, create among two rivals) of one identity (role, user)
-under one profile and one seed. It fails if the truth is not as it should be in the end, if anything
-foreign was touched, if a second object was made, or if an error was raised that is not one of this
-library; an error of this library must leave a world in which the same call, made again, ends right.
+A schedule is one flow (create, mend, remove, create among two rivals, adopt with all extras taken
+away) of one identity (role, user) under one profile and one seed. It fails if the truth is not as
+it should be in the end, if anything foreign was touched, if a second object was made, or if an
+error was raised that is not one of this library; an error of this library must leave a world in
+which the same call, made again, ends right.
 """
 
 from __future__ import annotations
@@ -37,13 +38,24 @@ if TYPE_CHECKING:
     from cwagent_iam.testing import LaggyIAM
 
 PROFILES = ("typical", "bad_day", "adversarial")
-PLANS = {
-    "role": plan_agent_role(description="agent", tags={"Team": "x"}),
-    "user": plan_agent_user(tags={"Team": "x"}),
-}
-FLOWS = ("create", "mend", "remove", "rivals")
 FOREIGN = "foreign"
+PARAMETERS = "CloudWatchAgentParameters"
+OWN = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
+PLANS = {
+    "role": plan_agent_role(
+        description="agent", tags={"Team": "x"}, parameters=["web"], permissions_boundary=OWN
+    ),
+    "user": plan_agent_user(tags={"Team": "x"}, parameters=["web"]),
+}
+ADOPT: Any = {"existing": "adopt", "attachments": "exclusive"}
+CALLS: dict[str, Callable[..., Result]] = {
+    "create": ensure,
+    "mend": ensure,
+    "remove": remove,
+    "rivals": ensure,
+    "adopt": functools.partial(ensure, **ADOPT),
+}
 TRUST = (
     '{"Version":"2012-10-17",'
     '"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}'
@@ -68,11 +80,11 @@ def run_all(profile: str, plan: str, seed: int) -> list[Run]:
     runs = []
     with laggy_iam(profile, seed=seed) as lagging:
         make_foreign(lagging)
-        for flow in FLOWS:
+        for flow, call in CALLS.items():
             prepare(lagging, desired, flow, seed)
             requests, retries = len(lagging.trace), lagging.trace.repeats
             started = lagging.clock.elapsed
-            errors, failure = run(lagging, desired, remove if flow == "remove" else ensure)
+            errors, failure = run(lagging, desired, call)
             failure = failure or judge(lagging, desired, flow)
             runs.append(
                 Run(
@@ -91,6 +103,10 @@ def prepare(lagging: LaggyIAM, desired: State, flow: str, seed: int) -> None:
     """Set the scene; what is removed has been written just before, and lags."""
     if flow == "mend":
         lagging.settle()
+        break_something(lagging, desired)
+    elif flow == "adopt":
+        lagging.settle()
+        make_ours_foreign(lagging, desired)
         break_something(lagging, desired)
     elif flow == "rivals":
         lagging.settle()
@@ -126,7 +142,8 @@ def judge(lagging: LaggyIAM, desired: State, flow: str) -> str:
     """Say what is wrong with the truth; nothing, usually."""
     truth = lagging.truth
     observed = observe(desired, iam=truth)
-    if observed.entities if flow == "remove" else diff(desired, observed):
+    choices = ADOPT if flow == "adopt" else {}
+    if observed.entities if flow == "remove" else diff(desired, observed, **choices):
         return "ends wrong"
     if truth.get_role(RoleName=FOREIGN)["Role"].get("Tags") != [{"Key": "Owner", "Value": "x"}]:
         return "touched something foreign"
@@ -148,10 +165,24 @@ def break_something(lagging: LaggyIAM, desired: State) -> None:
     (thing, *_) = desired.entities
     if thing.kind == "user":
         truth.detach_user_policy(UserName=thing.name, PolicyArn=SERVER)
+        truth.delete_user_policy(UserName=thing.name, PolicyName=PARAMETERS)
         return
     truth.detach_role_policy(RoleName=thing.name, PolicyArn=SERVER)
+    truth.delete_role_policy(RoleName=thing.name, PolicyName=PARAMETERS)
+    truth.delete_role_permissions_boundary(RoleName=thing.name)
     truth.update_assume_role_policy(RoleName=thing.name, PolicyDocument=TRUST)
     truth.remove_role_from_instance_profile(InstanceProfileName=thing.name, RoleName=thing.name)
+
+
+def make_ours_foreign(lagging: LaggyIAM, desired: State) -> None:
+    """Take our tag away, and attach what is not desired."""
+    truth: Any = lagging.truth
+    for each in desired.entities:
+        kind, word = each.kind.replace("-", "_"), each.kind.title().replace("-", "")
+        getattr(truth, f"untag_{kind}")(**{f"{word}Name": each.name, "TagKeys": ["ManagedBy"]})
+        if kind != "instance_profile":
+            attach = getattr(truth, f"attach_{kind}_policy")
+            attach(**{f"{word}Name": each.name, "PolicyArn": OWN})
 
 
 def schedules(seeds: int) -> Iterator[tuple[str, str, int]]:

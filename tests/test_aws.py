@@ -122,7 +122,7 @@ class TestPartitions:
 
     @pytest.mark.parametrize(
         ("region", "service"),
-        [("us-east-1", "ec2.amazonaws.com.cn"), ("us-iso-east-1", "ec2.amazonaws.com")],
+        [("us-east-1", "ec2.amazonaws.com.cn"), ("us-iso-east-1", "ec2.sc2s.sgov.gov")],
     )
     def test_name_of_elsewhere(self, region: str, service: str) -> None:
         """A name that EC2 has in another partition only is drift, and is mended."""

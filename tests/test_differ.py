@@ -402,21 +402,6 @@ def test_a_conflict_names_everything_that_differs(
     assert named == fields
 
 
-def test_a_conflict_that_can_be_mended_says_how() -> None:
-    """Where every difference could be mended, the advice is to hand the thing over."""
-    found = State.of([having(USER, tags=(), policies=frozenset())])
-    with pytest.raises(ConflictError, match="the tag ManagedBy=cwagent-iam"):
-        diff(plan_agent_user("U"), found)
-
-
-def test_a_conflict_that_cannot_be_mended_does_not_promise_it() -> None:
-    """Where a path differs, handing the thing over would not help, and is not advised."""
-    found = State.of([having(USER, tags=())])
-    with pytest.raises(ConflictError, match="move it out of the way") as caught:
-        diff(plan_agent_user("U", path="/p/"), found)
-    assert "hand it over" not in str(caught.value)
-
-
 def test_a_changeset_starts_from_what_was_observed() -> None:
     """The changes carry the state that they were made for."""
     observed = State.of([ROLE])

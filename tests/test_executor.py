@@ -20,6 +20,8 @@ from cwagent_iam import (
     ApplyError,
     Change,
     ChangeSet,
+    CustomerManagedPolicy,
+    InlinePolicy,
     ManagedPolicy,
     apply,
     ensure,
@@ -60,6 +62,11 @@ class Row(NamedTuple):
     more: frozenset[str] = frozenset()  # permissions beside that of the operation
 
 
+READ_TEXT = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",'
+    '"Action":"ssm:GetParameter","Resource":"arn:aws:ssm:*:*:parameter/web"}]}'
+)
+READ = InlinePolicy("Read", READ_TEXT)
 KEY_ID = "AKIA" + 16 * "X"
 ROWS = (
     Row(
@@ -91,11 +98,17 @@ ROWS = (
         the.UpdateAssumeRolePolicy(name="r", trust=EC2_TRUST),
         {"RoleName": "r", "PolicyDocument": TRUST},
     ),
+    Row(the.TagRole(name="r", tags=TAGS), {"RoleName": "r", "Tags": TAG_LIST}),
     Row(
         the.PutRolePermissionsBoundary(name="r", policy=BOUNDARY),
         {"RoleName": "r", "PermissionsBoundary": LIMIT},
     ),
-    Row(the.TagRole(name="r", tags=TAGS), {"RoleName": "r", "Tags": TAG_LIST}),
+    Row(the.DeleteRolePermissionsBoundary(name="r"), {"RoleName": "r"}),
+    Row(
+        the.PutRolePolicy(name="r", policy=READ),
+        {"RoleName": "r", "PolicyName": "Read", "PolicyDocument": READ_TEXT},
+    ),
+    Row(the.DeleteRolePolicy(name="r", policy=READ), {"RoleName": "r", "PolicyName": "Read"}),
     Row(
         the.AttachRolePolicy(name="r", policy=SERVER_POLICY),
         {"RoleName": "r", "PolicyArn": SERVER},
@@ -110,11 +123,17 @@ ROWS = (
         {"UserName": "new", "Path": "/a/", "PermissionsBoundary": LIMIT, "Tags": TAG_LIST},
         frozenset({"iam:TagUser"}),
     ),
+    Row(the.TagUser(name="u", tags=TAGS), {"UserName": "u", "Tags": TAG_LIST}),
     Row(
         the.PutUserPermissionsBoundary(name="u", policy=BOUNDARY),
         {"UserName": "u", "PermissionsBoundary": LIMIT},
     ),
-    Row(the.TagUser(name="u", tags=TAGS), {"UserName": "u", "Tags": TAG_LIST}),
+    Row(the.DeleteUserPermissionsBoundary(name="u"), {"UserName": "u"}),
+    Row(
+        the.PutUserPolicy(name="u", policy=READ),
+        {"UserName": "u", "PolicyName": "Read", "PolicyDocument": READ_TEXT},
+    ),
+    Row(the.DeleteUserPolicy(name="u", policy=READ), {"UserName": "u", "PolicyName": "Read"}),
     Row(
         the.AttachUserPolicy(name="u", policy=SERVER_POLICY),
         {"UserName": "u", "PolicyArn": SERVER},
@@ -173,6 +192,10 @@ def prepare(iam: Any) -> None:
     iam.add_role_to_instance_profile(InstanceProfileName="p", RoleName="r")
     iam.attach_role_policy(RoleName="r", PolicyArn=SERVER)
     iam.attach_user_policy(UserName="u", PolicyArn=SERVER)
+    iam.put_role_policy(RoleName="r", PolicyName="Read", PolicyDocument=READ_TEXT)
+    iam.put_user_policy(UserName="u", PolicyName="Read", PolicyDocument=READ_TEXT)
+    iam.put_role_permissions_boundary(RoleName="r", PermissionsBoundary=LIMIT)
+    iam.put_user_permissions_boundary(UserName="u", PermissionsBoundary=LIMIT)
 
 
 def requests_of(client: Any) -> list[tuple[str, dict[str, Any]]]:
@@ -184,6 +207,59 @@ def requests_of(client: Any) -> list[tuple[str, dict[str, Any]]]:
 
     client.meta.events.register("provide-client-params.iam", note)
     return sent
+
+
+class TestOpenPolicies:
+    """The ARNs of policies that leave the account open."""
+
+    OPEN = CustomerManagedPolicy("Boundary", "/limits/")
+
+    @pytest.fixture
+    def made(self, iam: Any) -> str:
+        """Make the policy after others of its path and below it, and return its ARN."""
+        replies = [
+            iam.create_policy(PolicyName=name, Path=path, PolicyDocument=READ_TEXT)
+            for name, path in (
+                ("Above", "/"),
+                ("Beside", "/limits/"),
+                ("Below", "/limits/low/"),
+                ("Boundary", "/limits/"),
+            )
+        ]
+        return str(replies[-1]["Policy"]["Arn"])
+
+    def test_account_of_what_is_there(self, iam: Any, made: str) -> None:
+        """The ARN of the role tells the account, so IAM is not asked for the policy."""
+        ensure(plan_agent_role(), iam=iam)
+        sent = requests_of(iam)
+        ensure(plan_agent_role(policies=[self.OPEN], permissions_boundary=self.OPEN), iam=iam)
+        held = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+        boundary = iam.get_role(RoleName=ROLE)["Role"]["PermissionsBoundary"]
+        assert {each["PolicyArn"] for each in held} == {SERVER, made}
+        assert boundary["PermissionsBoundaryArn"] == made
+        assert "ListPolicies" not in {operation for operation, _ in sent}
+
+    @pytest.mark.parametrize("plan", [plan_agent_role, plan_agent_user])
+    def test_boundary_of_what_is_new(self, iam: Any, made: str, plan: Any) -> None:
+        """Where nothing is there yet IAM is asked, so that the boundary is there from the start."""
+        sent = requests_of(iam)
+        changes = preview(plan(permissions_boundary=self.OPEN), iam=iam)
+        result = apply(changes, iam=iam)
+        (create,) = [members for name, members in sent if name in {"CreateRole", "CreateUser"}]
+        assert create["PermissionsBoundary"] == made
+        assert "iam:ListPolicies" in changes.permissions
+        assert not ensure(plan(permissions_boundary=self.OPEN), iam=iam).changed
+        assert result.changes == changes.changes
+
+    def test_boundary_that_is_not_there(self, iam: Any, virtual_time: VirtualTime) -> None:
+        """A boundary that the account has not is refused at once, and nothing is made."""
+        desired = plan_agent_role(permissions_boundary=self.OPEN)
+        with pytest.raises(ApplyError, match="account has no policy/limits/Boundary") as caught:
+            ensure(desired, iam=iam, propagation=virtual_time.propagation())
+        assert caught.value.attempts == 1
+        assert caught.value.code == "NoSuchEntity"
+        assert not virtual_time.slept
+        assert not observe(desired, iam=iam).entities
 
 
 class TestRequests:

@@ -304,18 +304,22 @@ class TestAssertLive:
         """).assert_outcomes(passed=1)
 
     def test_different(self, errors: Callable[[str], str]) -> None:
-        """If not, the error is what would have to be done, and points at the test's own line."""
+        """If not, the error is what would have to be done, and what else a preview tells."""
         found = errors("""
             from cwagent_iam import ADMIN_POLICY, plan_agent_role
 
             def test_it(cwagent_assert_live, cwagent_agent_role):
                 cwagent_assert_live(plan_agent_role(policies=[ADMIN_POLICY]))
         """)
-        assert found.splitlines() == [
+        *changes, extra, lacks, may = found.splitlines()
+        assert changes == [
             "AssertionError: live IAM is not as desired; ensure() would do:",
             "+ AttachRolePolicy CloudWatchAgentServerRole: CloudWatchAgentAdminPolicy",
             "1 to add, 0 to change, 0 to remove.",
         ]
+        assert extra.startswith("Extra, left alone: role CloudWatchAgentServerRole, policies: ")
+        assert lacks.startswith("Finding, needs: ")
+        assert may.startswith("Finding, open: ")
 
     def test_conflict(self, errors: Callable[[str], str]) -> None:
         """If somebody else's role stands in the way, the error is the conflict."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cwagent_iam import Result, State
     from cwagent_iam.testing import LaggyIAM
 
-PLANS = {"role": plan_agent_role(), "user": plan_agent_user()}
+PLANS = {"role": plan_agent_role(parameters=["web"]), "user": plan_agent_user()}
 # What one program does, what the other does in its middle, and whether all is there at first.
 RIVALS = {
     "ensure meets ensure": (ensure, ensure, False),

@@ -9,20 +9,24 @@ import pytest
 
 from cwagent_iam import (
     ConflictError,
+    State,
+    apply,
+    diff,
     ensure,
     ensure_agent_role,
     ensure_agent_user,
+    observe,
     plan_agent_role,
     plan_agent_user,
     preview,
 )
+from cwagent_iam.remover import removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import boto3
 
-    from cwagent_iam import State
     from tests.conftest import Requests
 
 ROLE = "CloudWatchAgentServerRole"
@@ -277,6 +281,54 @@ class TestForeignAndDifferent:
         with pytest.raises(ConflictError, match=f"name: {ROLE} -> {ROLE.lower()}"):
             ensure_agent_role(ROLE.lower(), iam=client)
         assert requests.writes == []
+
+
+class TestChoices:
+    """What is done to what is not ours, and not as desired, where somebody says so."""
+
+    def test_adopt(self, session: boto3.Session, iam: Any) -> None:
+        """Role, profile and user become ours and as desired; another role goes out."""
+        make_role(iam, name="other")
+        make_role(iam, policies=(ADMIN,), AssumeRolePolicyDocument=SSM)
+        make_profile(iam, "other")
+        make_user(iam, policies=())
+        desired = State.of([*plan_agent_role().entities, *plan_agent_user().entities])
+        changes = diff(desired, observe(desired, session=session), existing="adopt")
+        apply(changes, session=session)
+        assert not preview(desired, session=session)
+        profile = iam.get_instance_profile(InstanceProfileName=ROLE)["InstanceProfile"]
+        assert [role["RoleName"] for role in profile["Roles"]] == [ROLE]
+        assert profile["Tags"] == iam.get_role(RoleName=ROLE)["Role"]["Tags"] == OURS
+        assert [str(extra) for extra in changes.extras] == [
+            f"role {ROLE}, policies: CloudWatchAgentAdminPolicy"
+        ]
+
+    def test_attach_and_take_away_again(self, session: boto3.Session, iam: Any) -> None:
+        """What attaching adds is all that undoing it takes away."""
+        make_role(iam, policies=(ADMIN,), Description="by hand")
+        make_profile(iam, None)
+        make_user(iam, policies=(ADMIN,))
+        before = everything(iam)
+        desired = State.of([*plan_agent_role().entities, *plan_agent_user().entities])
+        changes = diff(desired, observe(desired, session=session), existing="attach")
+        assert [change.operation for change in apply(changes, session=session).changes] == [
+            "AttachRolePolicy",
+            "AttachUserPolicy",
+            "AddRoleToInstanceProfile",
+        ]
+        assert not preview(desired, session=session)
+        undo = removal(desired, observe(desired, session=session), existing="attach")
+        apply(undo, session=session)
+        assert everything(iam) == before
+
+    def test_exclusive(self, session: boto3.Session, iam: Any) -> None:
+        """Exactly the desired policies are attached afterwards."""
+        make_role(iam, policies=(ADMIN,), Tags=OURS)
+        desired = plan_agent_role(instance_profile=False)
+        observed = observe(desired, session=session)
+        apply(diff(desired, observed, attachments="exclusive"), session=session)
+        attached = iam.list_attached_role_policies(RoleName=ROLE)["AttachedPolicies"]
+        assert [policy["PolicyArn"] for policy in attached] == [SERVER]
 
 
 class TestLeftAlone:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import json
 import subprocess
 import sys
 from types import MappingProxyType
@@ -15,10 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cwagent_iam import ADMIN_POLICY, SERVER_POLICY
-from cwagent_iam.planners import plan_agent_role, plan_agent_user
-from cwagent_iam.policies import ManagedPolicy
+from cwagent_iam.limits import Quotas
+from cwagent_iam.planners import (
+    plan_admin_role,
+    plan_admin_user,
+    plan_agent_role,
+    plan_agent_user,
+    plan_ecs_execution_role,
+)
+from cwagent_iam.policies import CustomerManagedPolicy, InlinePolicy, ManagedPolicy
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
-from cwagent_iam.trust import EC2_TRUST
+from cwagent_iam.trust import EC2_TRUST, ECSTask
+from tests.bad_intents import KEY_ARN
+from tests.trusts import REGIONS, trusts_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +41,10 @@ OWN_ARN = "arn:aws:iam::123456789012:policy/team/own"
 OWN_POLICY = ManagedPolicy("own", "/team/", "123456789012", "aws")
 SERVER_ROLE = "CloudWatchAgentServerRole"
 SERVER_USER = "CloudWatchAgentServerUser"
+
+READ_TAGS = """{"Version": "2012-10-17", "Statement": {
+    "Effect": "Allow", "Action": "ec2:DescribeTags", "Resource": "*"}}"""
+INLINE = InlinePolicy("Own", READ_TAGS)
 
 SDK = {"boto3", "botocore", "moto", "tenacity"}
 
@@ -65,6 +79,9 @@ def test_what_is_not_named_stays_none() -> None:
 
 
 PLANNERS: list[Callable[..., State]] = [plan_agent_role, plan_agent_user]
+PROFILE_PLANNERS: list[Callable[..., State]] = [plan_agent_role, plan_admin_role]
+ROLE_PLANNERS: list[Callable[..., State]] = [*PROFILE_PLANNERS, plan_ecs_execution_role]
+ALL_PLANNERS: list[Callable[..., State]] = [*ROLE_PLANNERS, plan_agent_user, plan_admin_user]
 
 LANDS: dict[str, tuple[str, object, str, Any]] = {
     "policies": (
@@ -77,17 +94,27 @@ LANDS: dict[str, tuple[str, object, str, Any]] = {
     "path": ("path", "/team/", "path", "/team/"),
     "boundary": ("permissions_boundary", ADMIN_POLICY, "permissions_boundary", ADMIN_POLICY),
     "boundary by ARN": ("permissions_boundary", OWN_ARN, "permissions_boundary", OWN_POLICY),
+    "boundary of the own account": (
+        "permissions_boundary",
+        CustomerManagedPolicy("own"),
+        "permissions_boundary",
+        CustomerManagedPolicy("own"),
+    ),
+    "no boundary any more": ("permissions_boundary", "", "permissions_boundary", ""),
+    "inline policies": ("inline_policies", [INLINE], "inline_policies", frozenset({INLINE})),
+    "no inline policies": ("inline_policies", (), "inline_policies", frozenset()),
+    "no parameters": ("parameters", (), "inline_policies", frozenset()),
     "tags": ("tags", {"a": "1", "Z": ""}, "tags", (MANAGED_TAG, ("Z", ""), ("a", "1"))),
     "no tags": ("tags", {}, "tags", (MANAGED_TAG,)),
 }
 
 
 @pytest.mark.parametrize(("argument", "value", "field", "planned"), LANDS.values(), ids=LANDS)
-def test_an_argument_of_both_planners_lands_in_its_field(
+def test_an_argument_of_all_planners_lands_in_its_field(
     argument: str, value: object, field: str, planned: Any
 ) -> None:
     """The argument changes its own field of role or user, and no other."""
-    for plan in PLANNERS:
+    for plan in ALL_PLANNERS:
         principal = plan(**{argument: value}).entities[0]
         assert principal == attrs.evolve(plan().entities[0], **{field: planned})
 
@@ -103,9 +130,10 @@ def test_an_argument_of_both_planners_lands_in_its_field(
 )
 def test_an_argument_of_roles_alone_lands_in_its_field(argument: str, value: Any) -> None:
     """The argument changes its own field of the role, and nothing of the profile."""
-    default, profile = plan_agent_role().entities
-    planned = plan_agent_role(**{argument: value})
-    assert planned.entities == (attrs.evolve(default, **{argument: value}), profile)
+    for plan in ROLE_PLANNERS:
+        default, *profiles = plan().entities
+        planned = plan(**{argument: value})
+        assert planned.entities == (attrs.evolve(default, **{argument: value}), *profiles)
 
 
 def test_path_and_tags_go_to_the_profile_too() -> None:
@@ -116,7 +144,8 @@ def test_path_and_tags_go_to_the_profile_too() -> None:
     assert profile.tags == (MANAGED_TAG, ("Team", "x"))
 
 
-PROFILES: dict[str, tuple[bool | str, str | None]] = {
+PROFILES: dict[str, tuple[bool | str | None, str | None]] = {
+    "named like the role, if nothing is said": (None, "Agent"),
     "named like the role": (True, "Agent"),
     "with a name of its own": ("Profile", "Profile"),
     "with a long name": ("p" * 128, "p" * 128),
@@ -125,18 +154,43 @@ PROFILES: dict[str, tuple[bool | str, str | None]] = {
 
 
 @pytest.mark.parametrize(("instance_profile", "name"), PROFILES.values(), ids=PROFILES)
-def test_the_profile_holds_the_role(instance_profile: bool | str, name: str | None) -> None:  # noqa: FBT001 - as planned
+def test_the_profile_holds_the_role(
+    instance_profile: bool | str | None,  # noqa: FBT001 - as planned
+    name: str | None,
+) -> None:
     """A profile is named like the role, by a string of its own, or not wanted."""
-    planned = plan_agent_role("Agent", instance_profile=instance_profile)
-    profiles = [each for each in planned.entities if isinstance(each, InstanceProfile)]
-    expected = InstanceProfile(name=name or "", role_name="Agent", tags=(MANAGED_TAG,))
-    assert profiles == ([] if name is None else [expected])
+    for plan in PROFILE_PLANNERS:
+        planned = plan("Agent", instance_profile=instance_profile)
+        profiles = [each for each in planned.entities if isinstance(each, InstanceProfile)]
+        expected = InstanceProfile(name=name or "", role_name="Agent", tags=(MANAGED_TAG,))
+        assert profiles == ([] if name is None else [expected])
+
+
+TRUSTS = trusts_in("aws")
+
+
+@pytest.mark.parametrize("name", TRUSTS)
+def test_the_trust_lands_in_the_role(name: str) -> None:
+    """In its neutral form; a profile comes with those by which EC2 may assume the role."""
+    default = plan_agent_role().entities[0]
+    role, *profiles = plan_agent_role(trust=TRUSTS[name]).entities
+    assert isinstance(default, Role)
+    assert role == attrs.evolve(default, trust=TRUSTS[name].document())
+    assert bool(profiles) is (name in {"ec2", "custom"})
+    assert plan_agent_role(trust=TRUSTS[name], instance_profile=False).entities == (role,)
+
+
+def test_a_trust_is_the_same_intent_in_every_partition() -> None:
+    """Where the names of services and providers are all that differs, the plans are equal."""
+    for name in ("custom", "ec2", "ecs-task", "ssm-hybrid", "aks"):
+        plans = {plan_agent_role(trust=trusts_in(partition)[name]) for partition in REGIONS}
+        assert len(plans) == 1
 
 
 def test_everything_planned_carries_our_tag() -> None:
     """The tag ManagedBy=cwagent-iam is on every entity, whatever the other tags."""
     tags: list[dict[str, str] | None] = [None, {}, {"aaa": "x", "zzz": "y"}]
-    plans = [plan(tags=each) for plan in PLANNERS for each in tags]
+    plans = [plan(tags=each) for plan in ALL_PLANNERS for each in tags]
     assert all(entity.managed for state in plans for entity in state.entities)
 
 
@@ -161,6 +215,16 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"permissions_boundary": SERVER_POLICY},
         {"permissions_boundary": ARN_IN_CHINA},
     ),
+    "list of inline policies": ({"inline_policies": {INLINE}}, {"inline_policies": [INLINE]}),
+    "inline policy in other words": (
+        {"inline_policies": [INLINE]},
+        {"inline_policies": [InlinePolicy("Own", READ_TAGS.replace('"*"', '["*"]'))]},
+    ),
+    "order of parameters": ({"parameters": ("a", "/b")}, {"parameters": ["/b", "a"]}),
+    "set of parameters": ({"parameters": ("a", "/b")}, {"parameters": frozenset({"a", "/b"})}),
+    "no parameters": ({}, {"parameters": [], "kms_key_arn": None}),
+    "covered parameters": ({}, {"parameters": ["AmazonCloudWatch-linux"]}),
+    "quotas": ({}, {"quotas": Quotas(policies_per_role=25)}),
     "order of tags": ({"tags": {"a": "1", "b": "2"}}, {"tags": {"b": "2", "a": "1"}}),
     "read-only tags": ({"tags": {"a": "1"}}, {"tags": MappingProxyType({"a": "1"})}),
     "no tags": ({"tags": None}, {"tags": {}}),
@@ -190,6 +254,14 @@ DIFFERENT: list[dict[str, Any]] = [
     {"path": "/"},
     {"description": ""},
     {"permissions_boundary": SERVER_POLICY},
+    {"permissions_boundary": ""},
+    {"trust": ECSTask()},
+    {"trust": ECSTask("123456789012")},
+    {"inline_policies": [INLINE]},
+    {"inline_policies": [attrs.evolve(INLINE, name="Other")]},
+    {"parameters": ["agent"]},
+    {"parameters": ["Agent"]},
+    {"parameters": ["agent"], "kms_key_arn": KEY_ARN},
     {"max_session_duration": 3600},
     {"tags": {"Team": ""}},
     {"tags": {"team": ""}},
@@ -205,11 +277,16 @@ def test_different_intents_give_different_plans() -> None:
 
 def test_a_plan_keeps_nothing_that_the_caller_can_change() -> None:
     """Collections handed in may be used for something else afterwards."""
-    policies, tags = [SERVER_POLICY], {"Team": "x"}
-    planned = plan_agent_role(policies=policies, tags=tags)
+    policies, tags, content = [SERVER_POLICY], {"Team": "x"}, json.loads(READ_TAGS)
+    inline, parameters = [InlinePolicy("Own", content)], ["agent"]
+    planned = plan_agent_role(
+        policies=policies, inline_policies=inline, parameters=parameters, tags=tags
+    )
     policies.append(ADMIN_POLICY)
-    tags.clear()
-    assert planned == plan_agent_role(tags={"Team": "x"})
+    for handed_in in (tags, content, inline, parameters):
+        handed_in.clear()
+    same = plan_agent_role(inline_policies=(INLINE,), parameters=("agent",), tags={"Team": "x"})
+    assert planned == same
 
 
 def name_of(longest: int) -> SearchStrategy[str]:
@@ -265,7 +342,7 @@ def good_intents(draw: DrawFn) -> dict[str, Any]:
     intent: dict[str, SearchStrategy[Any]] = {
         "policies": st.lists(POLICIES, max_size=10, unique_by=policy_of),
         "path": st.none() | PATHS,
-        "permissions_boundary": st.none() | POLICIES,
+        "permissions_boundary": st.none() | st.just("") | POLICIES,
         "tags": st.none() | TAGS,
     }
     return {name: draw(values) for name, values in intent.items()}
@@ -274,14 +351,14 @@ def good_intents(draw: DrawFn) -> dict[str, Any]:
 @given(
     name_of(64),
     good_intents(),
-    st.booleans() | name_of(128),
+    st.none() | st.booleans() | name_of(128),
     st.none() | LATIN_TEXT,
     st.none() | st.integers(3600, 43_200),
 )
 def test_whatever_iam_accepts_for_a_role_is_planned(
     name: str,
     intent: dict[str, Any],
-    instance_profile: bool | str,  # noqa: FBT001 - as planned
+    instance_profile: bool | str | None,  # noqa: FBT001 - as planned
     description: str | None,
     duration: int | None,
 ) -> None:
@@ -313,7 +390,7 @@ def assert_lands(intent: dict[str, Any], planned: Role | User) -> None:
     boundary = intent["permissions_boundary"]
     assert planned.policies == frozenset(map(policy_of, intent["policies"]))
     assert planned.path == intent["path"]
-    assert planned.permissions_boundary == (boundary and policy_of(boundary))
+    assert planned.permissions_boundary == (policy_of(boundary) if boundary else boundary)
     assert dict(planned.tags) == {**(intent["tags"] or {}), "ManagedBy": "cwagent-iam"}
 
 
@@ -348,7 +425,8 @@ import cwagent_iam as it
 role, user = it.plan_agent_role(policies=[it.ADMIN_POLICY]), it.plan_agent_user()
 print(it.diff(role, it.State()))
 print(it.diff(user, it.State()))
-print(it.diff(role, role))
+print(it.diff(it.plan_admin_user() | it.plan_ecs_execution_role(), it.State()))
+print(it.diff(user, user))
 try:
     it.plan_agent_role("")
 except it.IntentError as error:

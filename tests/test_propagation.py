@@ -27,7 +27,7 @@ from cwagent_iam import (
 )
 from cwagent_iam import changes as the
 from cwagent_iam.credentials.answers import KeyRequest
-from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
+from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY, InlinePolicy
 from cwagent_iam.propagation import RULES, TROUBLES, Outcome, Run, rule_for, rule_for_trouble
 from cwagent_iam.trust import EC2_TRUST
 from tests.scripted import answer
@@ -278,11 +278,24 @@ FINAL = {
 }
 
 
+DOCUMENT = InlinePolicy("Own", '{"Version":"2012-10-17","Statement":[]}')
+AT_ONCE: dict[str, Change] = {
+    change.operation: change
+    for change in (
+        ATTACH,
+        the.UpdateRole(name=ROLE, description="x", max_session_duration=3600),
+        the.TagRole(name=ROLE, tags=(("Team", "x"),)),
+        the.PutRolePolicy(name=ROLE, policy=DOCUMENT),
+        the.PutRolePermissionsBoundary(name=ROLE, policy=SERVER_POLICY),
+    )
+}
+
+
 class TestAtOnce:
     """What cannot succeed fails at once."""
 
     @pytest.mark.parametrize("found", FINAL.values(), ids=list(FINAL))
-    @pytest.mark.parametrize("operation", ["AttachRolePolicy", "UpdateRole", "TagRole"])
+    @pytest.mark.parametrize("operation", AT_ONCE)
     def test_final(
         self,
         session: boto3.Session,
@@ -294,9 +307,7 @@ class TestAtOnce:
         """A final answer about something brand-new is one attempt and no wait, for each code."""
         client = session.client("iam")
         answer(client, operation, itertools.repeat(found))
-        update = the.UpdateRole(name=ROLE, description="x", max_session_duration=3600)
-        tag = the.TagRole(name=ROLE, tags=(("Team", "x"),))
-        change = next(each for each in (ATTACH, update, tag) if each.operation == operation)
+        change = AT_ONCE[operation]
         with pytest.raises(ApplyError) as caught:
             apply(
                 ChangeSet((MADE_ROLE, change)), iam=client, propagation=virtual_time.propagation()

@@ -29,6 +29,7 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 QUICKSTART = ROOT / "docs" / "quickstart.py"
 SET_UP = "python3 -m venv .venv && .venv/bin/python -m pip install --quiet nox && .venv/bin/nox"
 CHANGES = get_args(Change)
+PARAMETERS = ["other"]  # with a name that takes an inline policy
 
 
 class Requests(Protocol):
@@ -58,15 +59,21 @@ def actions(operations: Iterable[str]) -> frozenset[str]:
 
 def permissions(changes: Iterable[Any]) -> frozenset[str]:
     """Join the permissions of classes of changes."""
-    # They follow from the class alone, so that no arguments need to be invented.
-    return frozenset[str]().union(*(change.__new__(change).permissions for change in changes))
+    # But for a boundary they follow from the class alone: no arguments need to be invented.
+    found = frozenset[str]()
+    for change in changes:
+        empty = change.__new__(change)
+        if hasattr(change, "permissions_boundary"):
+            object.__setattr__(empty, "permissions_boundary", None)
+        found |= empty.permissions
+    return found
 
 
 def test_the_policy_allows_all_that_an_agent_role_needs(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
     """The first statement allows the reads for a role and the changes that make and mend it."""
-    ensure_agent_role()
+    ensure_agent_role(parameters=PARAMETERS)
     changes = [each for each in CHANGES if each.kind.kind != "user" and each.symbol != "-"]
     assert policy["AgentOnEC2"] == actions(requests.reads) | permissions(changes)
 
@@ -75,7 +82,7 @@ def test_the_policy_allows_all_that_an_agent_user_needs(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
     """The second statement allows the reads for a user and the changes that make and mend it."""
-    ensure_agent_user()
+    ensure_agent_user(parameters=PARAMETERS)
     changes = [each for each in CHANGES if each.kind.kind == "user" and each.symbol != "-"]
     assert policy["AgentElsewhere"] == actions(requests.reads) | permissions(changes)
 
@@ -84,11 +91,11 @@ def test_the_policy_allows_all_that_removal_needs(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
     """The third statement allows what removing reads and does beside what the others allow."""
-    ensure_agent_role()
-    ensure_agent_user()
+    ensure_agent_role(parameters=PARAMETERS)
+    ensure_agent_user(parameters=PARAMETERS)
     requests.sent.clear()
-    remove(plan_agent_role())
-    remove(plan_agent_user())
+    remove(plan_agent_role(parameters=PARAMETERS))
+    remove(plan_agent_user(parameters=PARAMETERS))
     changes = [each for each in CHANGES if each.symbol == "-"]
     needed = actions(requests.reads) | permissions(changes)
     assert policy["Removal"] == needed - policy["AgentOnEC2"] - policy["AgentElsewhere"]
@@ -98,10 +105,10 @@ def test_the_policy_allows_every_request(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
     """Whatever the library sends in the life of a role and a user is allowed by the policy."""
-    ensure_agent_role()
-    ensure_agent_user()
-    remove(plan_agent_role())
-    remove(plan_agent_user())
+    ensure_agent_role(parameters=PARAMETERS)
+    ensure_agent_user(parameters=PARAMETERS)
+    remove(plan_agent_role(parameters=PARAMETERS))
+    remove(plan_agent_user(parameters=PARAMETERS))
     assert actions(requests.sent) <= frozenset().union(*policy.values())
 
 

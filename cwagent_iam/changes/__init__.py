@@ -1,33 +1,46 @@
 """Every change that this library can ever make, sets of them, and what came of them."""
 
 from cwagent_iam.changes.change_set import ChangeSet
-from cwagent_iam.changes.operations import (
+from cwagent_iam.changes.extra import Extra, ExtraField
+from cwagent_iam.changes.instance_profiles import (
     AddRoleToInstanceProfile,
-    AttachRolePolicy,
-    AttachUserPolicy,
-    Change,
     CreateInstanceProfile,
-    CreateRole,
-    CreateUser,
-    DeleteAccessKey,
     DeleteInstanceProfile,
-    DeleteRole,
-    DeleteUser,
-    DetachRolePolicy,
-    DetachUserPolicy,
     InstanceProfileChange,
-    PutRolePermissionsBoundary,
-    PutUserPermissionsBoundary,
     RemoveRoleFromInstanceProfile,
-    RoleChange,
     TagInstanceProfile,
+)
+from cwagent_iam.changes.operations import Change
+from cwagent_iam.changes.result import AgentRole, AgentUser, Result
+from cwagent_iam.changes.roles import (
+    AttachRolePolicy,
+    CreateRole,
+    DeleteRole,
+    DeleteRolePermissionsBoundary,
+    DeleteRolePolicy,
+    DetachRolePolicy,
+    PutRolePermissionsBoundary,
+    PutRolePolicy,
+    RoleChange,
+    RolePermissionsChange,
     TagRole,
-    TagUser,
     UpdateAssumeRolePolicy,
     UpdateRole,
-    UserChange,
 )
-from cwagent_iam.changes.result import AgentRole, AgentUser, Result
+from cwagent_iam.changes.users import (
+    AttachUserPolicy,
+    CreateUser,
+    DeleteAccessKey,
+    DeleteUser,
+    DeleteUserPermissionsBoundary,
+    DeleteUserPolicy,
+    DetachUserPolicy,
+    PutUserPermissionsBoundary,
+    PutUserPolicy,
+    TagUser,
+    UserChange,
+    UserPermissionsChange,
+)
 
 __all__ = [
     "AddRoleToInstanceProfile",
@@ -43,19 +56,29 @@ __all__ = [
     "DeleteAccessKey",
     "DeleteInstanceProfile",
     "DeleteRole",
+    "DeleteRolePermissionsBoundary",
+    "DeleteRolePolicy",
     "DeleteUser",
+    "DeleteUserPermissionsBoundary",
+    "DeleteUserPolicy",
     "DetachRolePolicy",
     "DetachUserPolicy",
+    "Extra",
+    "ExtraField",
     "InstanceProfileChange",
     "PutRolePermissionsBoundary",
+    "PutRolePolicy",
     "PutUserPermissionsBoundary",
+    "PutUserPolicy",
     "RemoveRoleFromInstanceProfile",
     "Result",
     "RoleChange",
+    "RolePermissionsChange",
     "TagInstanceProfile",
     "TagRole",
     "TagUser",
     "UpdateAssumeRolePolicy",
     "UpdateRole",
     "UserChange",
+    "UserPermissionsChange",
 ]

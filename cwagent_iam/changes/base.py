@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import abc
+import enum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
 from cwagent_iam.display import one_line
+from cwagent_iam.policies import ManagedPolicy
 
 if TYPE_CHECKING:
     from cwagent_iam.errors import Difference
-    from cwagent_iam.policies import ManagedPolicy
-    from cwagent_iam.state import Entity, Principal, State, Tags
+    from cwagent_iam.state import Entity, State, Tags
 
 Symbol: TypeAlias = Literal["+", "~", "-"]
+
+
+class Wave(enum.IntEnum):
+    """When a change is made: what is in one wave may be done at once."""
+
+    CREATE = 0
+    MEND = 1
+    """Attach, update, tag: before anything is taken away, so that nobody goes without."""
+    TAKE_AWAY = 2
+    """Detach, clear a boundary, take out of a profile, delete keys: before deletion, which is
+    refused otherwise."""
+    FINISH = 3
+    """Put a role that is complete into a profile that is free, and delete what is bare."""
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +41,7 @@ class BaseChange(abc.ABC):
 
     kind: ClassVar[type[Entity]]
     symbol: ClassVar[Symbol]
-    wave: ClassVar[int]
+    wave: ClassVar[Wave]
     creates: ClassVar[bool] = False
     repeatable: ClassVar[bool] = True
 
@@ -93,7 +107,7 @@ class Create(BaseChange):
     """
 
     symbol: ClassVar[Symbol] = "+"
-    wave: ClassVar[int] = 0
+    wave: ClassVar[Wave] = Wave.CREATE
     creates: ClassVar[bool] = True
     repeatable: ClassVar[bool] = False
 
@@ -122,7 +136,7 @@ class Create(BaseChange):
         entity = state.find(self.kind, self.name)
         fields = attrs.asdict(self, recurse=False).items()
         return entity is not None and all(
-            getattr(entity, field) == value for field, value in fields if value is not None
+            is_same(getattr(entity, field), value) for field, value in fields if value is not None
         )
 
     def is_blocked_in(self, state: State) -> bool:
@@ -139,7 +153,7 @@ class Update(BaseChange):
     """
 
     symbol: ClassVar[Symbol] = "~"
-    wave: ClassVar[int] = 1
+    wave: ClassVar[Wave] = Wave.MEND
 
     differences: tuple[Difference, ...] = attrs.field(default=(), eq=False)
 
@@ -160,75 +174,15 @@ class Tag(Update):
     tags: Tags
 
     def after(self, state: State) -> State:
-        """Return *state* with the tags set."""
+        """Return *state* with the tags set; a key stays in the letter case that it is held in."""
         entity = state.find(self.kind, self.name)
         if entity is None:
             return state
-        keys = {key.lower() for key, _ in self.tags}
-        kept = tuple(tag for tag in entity.tags if tag[0].lower() not in keys)
-        return self._evolve(state, tags=tuple(sorted(kept + self.tags)))
-
-
-@attrs.frozen(kw_only=True)
-class PutPermissionsBoundary(Update):
-    """Set or replace the permissions boundary.
-
-    Attributes:
-        policy: The policy that becomes the boundary.
-    """
-
-    policy: ManagedPolicy
-
-    def after(self, state: State) -> State:
-        """Return *state* with the boundary set."""
-        return self._evolve(state, permissions_boundary=self.policy)
-
-
-@attrs.frozen(kw_only=True)
-class _OnePolicy(BaseChange):
-    kind: ClassVar[type[Principal]]
-    policy: ManagedPolicy
-
-    @property
-    def detail(self) -> str:
-        """The policy."""
-        return str(self.policy)
-
-    def _policies(self, state: State) -> frozenset[ManagedPolicy]:
-        principal = state.find(self.kind, self.name)
-        return frozenset() if principal is None else principal.policies
-
-
-@attrs.frozen(kw_only=True)
-class AttachPolicy(_OnePolicy):
-    """Attach a managed policy.
-
-    Attributes:
-        policy: The policy.
-    """
-
-    symbol: ClassVar[Symbol] = "+"
-    wave: ClassVar[int] = 1
-
-    def after(self, state: State) -> State:
-        """Return *state* with the policy attached."""
-        return self._evolve(state, policies=self._policies(state) | {self.policy})
-
-
-@attrs.frozen(kw_only=True)
-class DetachPolicy(_OnePolicy):
-    """Detach a managed policy.
-
-    Attributes:
-        policy: The policy.
-    """
-
-    symbol: ClassVar[Symbol] = "-"
-    wave: ClassVar[int] = 0
-
-    def after(self, state: State) -> State:
-        """Return *state* with the policy detached."""
-        return self._evolve(state, policies=self._policies(state) - {self.policy})
+        tags = dict(entity.tags)
+        held = {key.lower(): key for key in tags}
+        for key, value in self.tags:
+            tags[key if key in tags else held.get(key.lower(), key)] = value
+        return self._evolve(state, tags=tuple(sorted(tags.items())))
 
 
 @attrs.frozen(kw_only=True)
@@ -236,11 +190,18 @@ class Delete(BaseChange):
     """Delete a thing that nothing hangs on any more."""
 
     symbol: ClassVar[Symbol] = "-"
-    wave: ClassVar[int] = 1
+    wave: ClassVar[Wave] = Wave.FINISH
 
     def after(self, state: State) -> State:
         """Return *state* without the thing."""
         return state.without(self.kind, self.name)
+
+
+def is_same(held: object, wanted: object) -> bool:
+    """Tell whether a field that holds *held* is as *wanted*; nothing and empty are the same."""
+    if isinstance(held, ManagedPolicy) and isinstance(wanted, ManagedPolicy):
+        return held.may_be(wanted)
+    return (held or None) == (wanted or None)
 
 
 def tags_text(tags: Tags) -> str:

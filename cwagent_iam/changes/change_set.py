@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +12,9 @@ from cwagent_iam.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from cwagent_iam.changes.extra import Extra
     from cwagent_iam.changes.operations import Change
+    from cwagent_iam.findings import Finding
 
 
 @attrs.frozen
@@ -23,21 +24,49 @@ class ChangeSet:
     Attributes:
         changes: The changes, in order.
         observed: The state that they start from; not compared.
+        extras: What is there beyond intent, and stays; not compared.
+        findings: What is to be known about the desired state; not compared.
     """
 
     changes: tuple[Change, ...] = ()
     observed: State = attrs.field(default=State(), eq=False)
+    extras: tuple[Extra, ...] = attrs.field(default=(), eq=False)
+    findings: tuple[Finding, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
     def ordered(cls, changes: list[Change], observed: State) -> ChangeSet:
-        """Hold *changes*, each once, in the order of their waves and otherwise as given."""
-        return cls(tuple(sorted(dict.fromkeys(changes), key=lambda change: change.wave)), observed)
+        """Hold *changes*, each once, in the order of their waves and otherwise as given.
+
+        What makes something comes before all that needs it, as far as that does not go in circles.
+        """
+        by_wave = sorted(dict.fromkeys(changes), key=lambda change: change.wave)
+        makers = {change.target: change for change in by_wave if change.creates}
+        visited: set[Change] = set()
+        placed: list[Change] = []
+
+        def place(change: Change) -> None:
+            if change in visited:
+                return
+            visited.add(change)
+            for need in sorted(makers.keys() & change.needs):
+                place(makers[need])
+            placed.append(change)
+
+        for change in by_wave:
+            place(change)
+        return cls(tuple(placed), observed)
 
     @property
     def waves(self) -> tuple[tuple[Change, ...], ...]:
         """The changes in groups; nothing in a group needs anything else in the same group."""
-        groups = itertools.groupby(self.changes, key=lambda change: change.wave)
-        return tuple(tuple(group) for _, group in groups)
+        groups: list[list[Change]] = [[]]
+        for change in self.changes:
+            last = groups[-1]
+            made = {each.target for each in last if each.creates}
+            if last and (last[0].wave != change.wave or made & change.needs):
+                groups.append([])
+            groups[-1].append(change)
+        return tuple(tuple(group) for group in groups if group)
 
     @property
     def permissions(self) -> frozenset[str]:
@@ -60,10 +89,12 @@ class ChangeSet:
         return len(self.changes)
 
     def __str__(self) -> str:
-        """One line for each change, then the counts; "No changes." when it is empty."""
-        if not self.changes:
-            return "No changes."
-        return "\n".join([*map(str, self.changes), counts([each.symbol for each in self.changes])])
+        """One line for each change, then the counts or "No changes."; then extras and findings."""
+        symbols = [change.symbol for change in self.changes]
+        total = counts(symbols) if symbols else "No changes."
+        extras = (f"Extra, left alone: {extra}" for extra in self.extras)
+        findings = (f"Finding, {finding}" for finding in self.findings)
+        return "\n".join([*map(str, self.changes), total, *extras, *findings])
 
     def _repr_html_(self) -> str:
         return html_block("ChangeSet", str(self))

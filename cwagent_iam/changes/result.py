@@ -10,7 +10,9 @@ from cwagent_iam.changes.change_set import ChangeSet
 from cwagent_iam.display import html_block
 
 if TYPE_CHECKING:
+    from cwagent_iam.changes.extra import Extra
     from cwagent_iam.changes.operations import Change
+    from cwagent_iam.findings import Finding
     from cwagent_iam.keys import AccessKey
     from cwagent_iam.state import Kind, State
     from cwagent_iam.visibility import EC2Answer
@@ -24,11 +26,15 @@ class Result:
         changes: The changes that were applied, in order.
         state: What is there now of the things concerned.
         ec2: What EC2 answered for each instance profile, where it was asked by ``wait_for``.
+        extras: What is there beyond intent, and was left alone.
+        findings: What is to be known about what was desired.
     """
 
     changes: tuple[Change, ...]
     state: State
     ec2: tuple[EC2Answer, ...] = ()
+    extras: tuple[Extra, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -42,9 +48,12 @@ class Result:
         return {(entity.kind, entity.name): arn for entity, arn in known if arn is not None}
 
     def __str__(self) -> str:
-        """The changes, one a line, then the ARNs, then what EC2 answered."""
-        answers = map(str, self.ec2)
-        return "\n".join([str(ChangeSet(self.changes)), *self.arns.values(), *answers])
+        """The changes, one a line, extras and findings; then the ARNs, then what EC2 answered."""
+        return "\n".join([str(self._shown), *self.arns.values(), *map(str, self.ec2)])
+
+    @property
+    def _shown(self) -> ChangeSet:
+        return ChangeSet(self.changes, extras=self.extras, findings=self.findings)
 
     def _repr_html_(self) -> str:
         return html_block(type(self).__name__, str(self))
@@ -88,7 +97,8 @@ class AgentUser(Result):
         return super().changed or (self.access_key is not None and self.access_key.action != "kept")
 
     def __str__(self) -> str:
-        """The changes, if that is not all, and the ARN; then the access key."""
+        """The changes, unless a key is all, extras and findings; the ARN; then the access key."""
         key = [str(self.access_key)] if self.access_key else []
-        changes = [] if self.changed and not self.changes else [str(ChangeSet(self.changes))]
-        return "\n".join([*changes, self.user_arn, *key])
+        lines = str(self._shown).splitlines()
+        shown = lines[1:] if self.changed and not self.changes else lines
+        return "\n".join([*shown, self.user_arn, *key])

@@ -50,7 +50,12 @@ def apply(
     run = Run.start(propagation, on_event)
     run.tell(Planned, changes=changes)
     state = apply_in(run, changes, IAMClients.of(session, iam))
-    result = Result(changes=tuple(run.applied), state=state)
+    result = Result(
+        changes=tuple(run.applied),
+        state=state,
+        extras=changes.extras,
+        findings=changes.findings,
+    )
     run.tell(Done, result=result)
     return result
 
@@ -65,7 +70,7 @@ def apply_in(run: Run, changes: ChangeSet, clients: IAMClients) -> State:
     run.seen.update(entity.target for entity in state.entities)
     for position, change in enumerate(changes):
         run.tell(Applying, change=change)
-        attempt = Attempt(run, change, clients)
+        attempt = Attempt(run, change, clients, state.account_id)
         arn = attempt.make(remaining=changes.changes[position:])
         state = change.after(state)
         if arn and arn.startswith("arn:"):

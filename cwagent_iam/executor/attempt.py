@@ -40,6 +40,7 @@ class Attempt:
         run: What it is a part of.
         change: The change.
         clients: Who sends it.
+        account_id: The account that they work in; empty if nothing was seen there yet.
         rule: What AWS's last answer means.
         refusal: AWS's answer that it may be done, which is to be read back; `None` if it is to be
             sent.
@@ -48,6 +49,7 @@ class Attempt:
     run: Run
     change: Change
     clients: IAMClients
+    account_id: str
     rule: Rule = FINAL
     refusal: BaseException | None = None
 
@@ -90,7 +92,8 @@ class Attempt:
             return self._read_back(self.refusal)
         once = self.run.troubled or not self.change.repeatable
         try:
-            arn = send(self.change, self.clients.once if once else self.clients.repeating)
+            client = self.clients.once if once else self.clients.repeating
+            arn = send(self.change, client, self.account_id)
         except AWS_ERRORS as error:
             self._note(error)
             if self.rule.outcome != "read back":

@@ -15,21 +15,30 @@ from cwagent_iam.changes import (
     DeleteAccessKey,
     DeleteInstanceProfile,
     DeleteRole,
+    DeleteRolePermissionsBoundary,
+    DeleteRolePolicy,
     DeleteUser,
+    DeleteUserPermissionsBoundary,
+    DeleteUserPolicy,
     DetachRolePolicy,
     DetachUserPolicy,
     InstanceProfileChange,
     PutRolePermissionsBoundary,
+    PutRolePolicy,
     PutUserPermissionsBoundary,
+    PutUserPolicy,
     RemoveRoleFromInstanceProfile,
     RoleChange,
+    RolePermissionsChange,
     TagInstanceProfile,
     TagRole,
     TagUser,
     UpdateAssumeRolePolicy,
     UpdateRole,
     UserChange,
+    UserPermissionsChange,
 )
+from cwagent_iam.executor.arns import policy_arn
 from cwagent_iam.trust import localise
 
 if TYPE_CHECKING:
@@ -38,31 +47,38 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Tags
 
 
-def send(change: Change, iam: IAMClient) -> str | None:
+def send(change: Change, iam: IAMClient, account_id: str) -> str | None:
     """Make *change* by its one request; return the ARN of what it creates.
+
+    Args:
+        change: The change.
+        iam: The client.
+        account_id: As for `policy_arn`.
 
     Raises:
         AWS_ERRORS: As botocore raises them.
     """
     if isinstance(change, RoleChange):
-        return _send_for_role(change, iam)
+        return _send_for_role(change, iam, account_id)
     if isinstance(change, UserChange):
-        return _send_for_user(change, iam)
+        return _send_for_user(change, iam, account_id)
     return _send_for_instance_profile(change, iam)
 
 
-def _send_for_role(change: RoleChange, iam: IAMClient) -> str | None:
-    partition: str = iam.meta.partition
+def _send_for_role(change: RoleChange, iam: IAMClient, account_id: str) -> str | None:
+    if isinstance(change, RolePermissionsChange):
+        _send_for_permissions_of_role(change, iam, account_id)
+        return None
     match change:
-        case CreateRole(name=name):
+        case CreateRole(name=name, permissions_boundary=boundary):
             reply = iam.create_role(
                 RoleName=name,
-                AssumeRolePolicyDocument=localise(change.trust, partition).text,
+                AssumeRolePolicyDocument=localise(change.trust, iam.meta.partition).text,
                 **_named(
                     Path=change.path,
                     Description=change.description,
                     MaxSessionDuration=change.max_session_duration,
-                    PermissionsBoundary=_arn(change.permissions_boundary, partition),
+                    PermissionsBoundary=boundary and policy_arn(boundary, iam, account_id),
                     Tags=_tags(change.tags),
                 ),
             )
@@ -70,17 +86,10 @@ def _send_for_role(change: RoleChange, iam: IAMClient) -> str | None:
         case UpdateRole(name=name, description=text, max_session_duration=seconds):
             iam.update_role(RoleName=name, Description=text, MaxSessionDuration=seconds)
         case UpdateAssumeRolePolicy(name=name, trust=trust):
-            document = localise(trust, partition).text
+            document = localise(trust, iam.meta.partition).text
             iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
-        case PutRolePermissionsBoundary(name=name, policy=policy):
-            arn = policy.arn(partition)
-            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=arn)
         case TagRole(name=name, tags=tags):
             iam.tag_role(RoleName=name, Tags=_tags(tags))
-        case AttachRolePolicy(name=name, policy=policy):
-            iam.attach_role_policy(RoleName=name, PolicyArn=policy.arn(partition))
-        case DetachRolePolicy(name=name, policy=policy):
-            iam.detach_role_policy(RoleName=name, PolicyArn=policy.arn(partition))
         case DeleteRole(name=name):
             iam.delete_role(RoleName=name)
         case _:
@@ -88,28 +97,47 @@ def _send_for_role(change: RoleChange, iam: IAMClient) -> str | None:
     return None
 
 
-def _send_for_user(change: UserChange, iam: IAMClient) -> str | None:
-    partition: str = iam.meta.partition
+def _send_for_permissions_of_role(
+    change: RolePermissionsChange, iam: IAMClient, account_id: str
+) -> None:
+    def arn(policy: ManagedPolicy) -> str:
+        return policy_arn(policy, iam, account_id)
+
     match change:
-        case CreateUser(name=name):
+        case PutRolePermissionsBoundary(name=name, policy=policy):
+            iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=arn(policy))
+        case DeleteRolePermissionsBoundary(name=name):
+            iam.delete_role_permissions_boundary(RoleName=name)
+        case PutRolePolicy(name=name, policy=policy):
+            document = policy.text(iam.meta.partition)
+            iam.put_role_policy(RoleName=name, PolicyName=policy.name, PolicyDocument=document)
+        case DeleteRolePolicy(name=name, policy=policy):
+            iam.delete_role_policy(RoleName=name, PolicyName=policy.name)
+        case AttachRolePolicy(name=name, policy=policy):
+            iam.attach_role_policy(RoleName=name, PolicyArn=arn(policy))
+        case DetachRolePolicy(name=name, policy=policy):
+            iam.detach_role_policy(RoleName=name, PolicyArn=arn(policy))
+        case _:
+            assert_never(change)
+
+
+def _send_for_user(change: UserChange, iam: IAMClient, account_id: str) -> str | None:
+    if isinstance(change, UserPermissionsChange):
+        _send_for_permissions_of_user(change, iam, account_id)
+        return None
+    match change:
+        case CreateUser(name=name, permissions_boundary=boundary):
             reply = iam.create_user(
                 UserName=name,
                 **_named(
                     Path=change.path,
-                    PermissionsBoundary=_arn(change.permissions_boundary, partition),
+                    PermissionsBoundary=boundary and policy_arn(boundary, iam, account_id),
                     Tags=_tags(change.tags),
                 ),
             )
             return str(reply["User"]["Arn"])
-        case PutUserPermissionsBoundary(name=name, policy=policy):
-            arn = policy.arn(partition)
-            iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=arn)
         case TagUser(name=name, tags=tags):
             iam.tag_user(UserName=name, Tags=_tags(tags))
-        case AttachUserPolicy(name=name, policy=policy):
-            iam.attach_user_policy(UserName=name, PolicyArn=policy.arn(partition))
-        case DetachUserPolicy(name=name, policy=policy):
-            iam.detach_user_policy(UserName=name, PolicyArn=policy.arn(partition))
         case DeleteAccessKey(name=name, access_key_id=access_key_id):
             iam.delete_access_key(UserName=name, AccessKeyId=access_key_id)
         case DeleteUser(name=name):
@@ -117,6 +145,30 @@ def _send_for_user(change: UserChange, iam: IAMClient) -> str | None:
         case _:
             assert_never(change)
     return None
+
+
+def _send_for_permissions_of_user(
+    change: UserPermissionsChange, iam: IAMClient, account_id: str
+) -> None:
+    def arn(policy: ManagedPolicy) -> str:
+        return policy_arn(policy, iam, account_id)
+
+    match change:
+        case PutUserPermissionsBoundary(name=name, policy=policy):
+            iam.put_user_permissions_boundary(UserName=name, PermissionsBoundary=arn(policy))
+        case DeleteUserPermissionsBoundary(name=name):
+            iam.delete_user_permissions_boundary(UserName=name)
+        case PutUserPolicy(name=name, policy=policy):
+            document = policy.text(iam.meta.partition)
+            iam.put_user_policy(UserName=name, PolicyName=policy.name, PolicyDocument=document)
+        case DeleteUserPolicy(name=name, policy=policy):
+            iam.delete_user_policy(UserName=name, PolicyName=policy.name)
+        case AttachUserPolicy(name=name, policy=policy):
+            iam.attach_user_policy(UserName=name, PolicyArn=arn(policy))
+        case DetachUserPolicy(name=name, policy=policy):
+            iam.detach_user_policy(UserName=name, PolicyArn=arn(policy))
+        case _:
+            assert_never(change)
 
 
 def _send_for_instance_profile(change: InstanceProfileChange, iam: IAMClient) -> str | None:
@@ -142,10 +194,6 @@ def _send_for_instance_profile(change: InstanceProfileChange, iam: IAMClient) ->
 def _named(**members: Any) -> dict[str, Any]:
     """Leave out what intent does not name, and what is empty, which is IAM's default."""
     return {member: value for member, value in members.items() if value}
-
-
-def _arn(policy: ManagedPolicy | None, partition: str) -> str | None:
-    return policy.arn(partition) if policy else None
 
 
 def _tags(tags: Tags) -> list[dict[str, str]]:

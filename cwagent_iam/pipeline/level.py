@@ -56,7 +56,13 @@ def carry_out(
     except CwAgentIamError as error:
         error.applied = tuple(run.applied)
         raise
-    result = Result(changes=tuple(run.applied), state=new.observed, ec2=answers)
+    result = Result(
+        changes=tuple(run.applied),
+        state=new.observed,
+        ec2=answers,
+        extras=new.extras,
+        findings=new.findings,
+    )
     run.tell(Done, result=result)
     return result
 

@@ -5,52 +5,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwagent_iam.aws import IAMClients, ec2_client_for
-from cwagent_iam.differ import diff
+from cwagent_iam.differ import Choices, diff
 from cwagent_iam.observer import observe, read
 from cwagent_iam.pipeline.level import carry_out
 from cwagent_iam.pipeline.readiness import ask_about, launch_for
 from cwagent_iam.propagation import GOOD_LOOKS, Run
 from cwagent_iam.remover import check_choice, removal
+from cwagent_iam.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cwagent_iam.aws import AWSSession, IAMClient
     from cwagent_iam.changes import ChangeSet, Result
+    from cwagent_iam.differ import Attachments, Existing
     from cwagent_iam.ec2 import EC2Client
     from cwagent_iam.events import OnEvent
     from cwagent_iam.propagation import Propagation
-    from cwagent_iam.remover import AccessKeys
-    from cwagent_iam.state import State
+    from cwagent_iam.remover import AccessKeys, ExistingToRemove
+    from cwagent_iam.state import Desired
     from cwagent_iam.visibility import EC2Answer, WaitFor
 
 
 def preview(
-    desired: State,
+    desired: Desired,
     *,
+    existing: Existing = "refuse",
+    attachments: Attachments = "additive",
     session: AWSSession | None = None,
     iam: IAMClient | None = None,
 ) -> ChangeSet:
     """Show what `ensure` would do; nothing is written.
 
     Args:
-        desired: What a planner returned.
+        desired: What a planner returned, or several of those.
+        existing: As for `diff`.
+        attachments: As for `diff`.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
 
     Returns:
-        The changes, in order; falsy when there is nothing to do.
+        The changes, in order, with extras and findings; falsy when there is nothing to do.
 
     Raises:
+        IntentError: As for `diff`; or when two desired states contradict each other. Nothing was
+            sent.
         ConflictError: When something that exists stands in the way.
         ObserveError: When AWS refuses a read or gives no answer.
     """
-    return diff(desired, observe(desired, session=session, iam=iam))
+    choices = Choices(existing, attachments)
+    whole = State.joined(desired)
+    observed = observe(whole, session=session, iam=iam)
+    return diff(whole, observed, existing=choices.existing, attachments=choices.attachments)
 
 
 def ensure(
-    desired: State,
+    desired: Desired,
     *,
+    existing: Existing = "refuse",
+    attachments: Attachments = "additive",
     session: AWSSession | None = None,
     iam: IAMClient | None = None,
     propagation: Propagation | None = None,
@@ -61,7 +74,9 @@ def ensure(
     """Bring about *desired*; afterwards it is so, and calling again changes nothing.
 
     Args:
-        desired: What a planner returned.
+        desired: What a planner returned, or several of those.
+        existing: As for `diff`.
+        attachments: As for `diff`.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
         propagation: How long to wait until IAM shows what was written; 60 seconds if `None`.
@@ -71,10 +86,10 @@ def ensure(
         ec2: A client for EC2 to use as it is, instead of one built from *session*.
 
     Returns:
-        What was changed, and what is there now.
+        What was changed, and what is there now, with extras and findings.
 
     Raises:
-        IntentError: When there is nothing that *wait_for* could wait for; nothing was sent.
+        IntentError: As for `preview`; or when there is nothing that *wait_for* could wait for.
         ConflictError: When something that exists stands in the way.
         ObserveError: When AWS refuses a read or gives no answer.
         ApplyError: When a change fails.
@@ -82,31 +97,36 @@ def ensure(
             or EC2 does not know the profile. Where EC2 does not tell, nothing is raised: the
             result says why.
     """
-    launch = launch_for(wait_for, desired)
+    choices = Choices(existing, attachments)
+    whole = State.joined(desired)
+    launch = launch_for(wait_for, whole)
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
     if launch is None:
-        return ensure_in(run, desired, clients)
+        return ensure_in(run, whole, clients, choices)
     client = ec2_client_for(session, ec2)
-    return ensure_in(run, desired, clients, lambda: ask_about(desired, launch, client, run))
+    return ensure_in(run, whole, clients, choices, lambda: ask_about(whole, launch, client, run))
 
 
 def ensure_in(
     run: Run,
     desired: State,
     clients: IAMClients,
+    choices: Choices,
     afterwards: Callable[[], tuple[EC2Answer, ...]] = tuple,
 ) -> Result:
-    """Bring about *desired* as a part of *run*, and do what comes *afterwards*."""
+    """Bring about *desired* by *choices* as a part of *run*, and do what comes *afterwards*."""
 
     def look(client: IAMClient) -> ChangeSet:
-        return diff(desired, read(desired, client, missed=run.heard))
+        observed = read(desired, client, missed=run.heard)
+        return diff(desired, observed, existing=choices.existing, attachments=choices.attachments)
 
     return carry_out(look, clients, run, afterwards=afterwards)
 
 
 def remove(
-    desired: State,
+    desired: Desired,
     *,
+    existing: ExistingToRemove = "refuse",
     session: AWSSession | None = None,
     iam: IAMClient | None = None,
     propagation: Propagation | None = None,
@@ -119,7 +139,10 @@ def remove(
     is. An EC2 instance that still runs with the profile loses its credentials within hours.
 
     Args:
-        desired: What a planner returned for it.
+        desired: What a planner returned for it, or several of those.
+        existing: What to do about what is not managed: ``"refuse"``, or ``"attach"`` to undo what
+            ensuring it with ``"attach"`` brings about: exactly the attachments, the inline
+            policies and the membership that *desired* names are taken away, and the rest stays.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
         propagation: How long to wait until IAM shows what was removed; 60 seconds if `None`.
@@ -131,18 +154,20 @@ def remove(
         What was removed; no changes when all of it was absent.
 
     Raises:
-        IntentError: When *access_keys* is something else; nothing was sent.
+        IntentError: When *access_keys* or *existing* is something else, or two desired states
+            contradict each other; nothing was sent.
         ConflictError: When something is not managed, or something foreign hangs on it.
         ObserveError: When AWS refuses a read or gives no answer.
         ApplyError: When a change fails.
         PropagationTimeoutError: When all was removed, but IAM still shows it after that time.
     """
-    check_choice(access_keys)
+    check_choice(access_keys, existing)
+    whole = State.joined(desired)
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
 
     def look(client: IAMClient) -> ChangeSet:
-        observed = read(desired, client, missed=run.heard, dependents=True)
-        return removal(desired, observed, access_keys=access_keys)
+        observed = read(whole, client, missed=run.heard, dependents=True)
+        return removal(whole, observed, access_keys=access_keys, existing=existing)
 
     # One host that does not know a new thing yet must not make its removal a matter of nothing.
     return carry_out(look, clients, run, least=GOOD_LOOKS)

@@ -10,14 +10,13 @@ import attrs
 import tenacity
 
 from cwagent_iam.aws import is_answer, trouble_of
-from cwagent_iam.changes import ChangeSet
 from cwagent_iam.events import Waiting
 from cwagent_iam.propagation.waiting import RIVALS, Propagation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cwagent_iam.changes import Change
+    from cwagent_iam.changes import Change, ChangeSet
     from cwagent_iam.events import Event, OnEvent
     from cwagent_iam.propagation.waiting import Pace
 
@@ -75,7 +74,7 @@ class Run:
     def new_in(self, changes: ChangeSet) -> ChangeSet:
         """Leave out of *changes* what was made already, and what is thus only not visible."""
         made = [*self.applied, *self.found]
-        return ChangeSet(tuple(each for each in changes if each not in made), changes.observed)
+        return attrs.evolve(changes, changes=tuple(each for each in changes if each not in made))
 
     def heard(self, error: BaseException | None = None) -> None:
         """Remember what AWS answered: *error*, or what was asked for."""

@@ -1,22 +1,26 @@
-"""IAM's names, lengths, sizes and quotas: the checks that botocore leaves out.
+"""IAM's names, lengths and sizes: the checks that botocore leaves out.
 
 botocore checks types and minimum lengths, nothing else, so a bad value would travel to AWS and
 come back as an error after half of the work is done. Each function here yields a `Problem` for
 every rule that a value breaks, and nothing for a good value.
 
 Sources: the patterns and lengths of the IAM API reference; the page "IAM and AWS STS quotas" of
-the IAM user guide. The defaults of adjustable quotas are used.
+the IAM user guide. The defaults of adjustable quotas are used, unless others are given.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+import attrs
+
 from cwagent_iam.display import shown
 from cwagent_iam.errors import Problem
+from cwagent_iam.limits.quotas import DEFAULT_QUOTAS
 from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.state import MANAGED_TAG
 
@@ -34,9 +38,9 @@ TAG_KEY_LENGTH = 128
 TAG_VALUE_LENGTH = 256
 ARN_LENGTH = 2048
 TAGS = 50
-ATTACHED_POLICIES = 10
+ATTACHED_POLICIES = DEFAULT_QUOTAS.policies_per_role
 SESSION_SECONDS = range(3600, 43_200 + 1)
-TRUST_SIZE = 2048
+TRUST_SIZE = DEFAULT_QUOTAS.trust_size
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _PATH = re.compile(r"/|/[\x21-\x7e]+/")
@@ -44,6 +48,7 @@ _DESCRIPTION = re.compile(r"[\t\n\r\x20-\x7e\xa1-\xff]*")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
 _TAG_CHARACTERS = "may hold letters, digits, spaces and _.:/=+-@ only"
 _NOT_ATTACHABLE = "/aws-service-role/"
+_SOME_ACCOUNT = "123456789012"
 
 
 def name_problems(argument: str, value: object, longest: int) -> Iterator[Problem]:
@@ -97,12 +102,12 @@ def policy_problems(argument: str, value: object) -> Iterator[Problem]:
     if not isinstance(value, (str, ManagedPolicy)):
         yield Problem.of(argument, value, "must be a ManagedPolicy or the ARN of one")
         return
-    arn = value if isinstance(value, str) else value.arn("aws")
+    arn = _some_arn(value)
     if len(arn) > ARN_LENGTH:
         rule = f"must have at most {ARN_LENGTH} characters, not {len(arn)}"
         yield Problem.of(argument, value, rule)
     policy = _read_policy(arn)
-    if policy is None or value not in (arn, policy):
+    if policy is None or value not in (arn, policy, _opened(policy)):
         rule = "must be the ARN of a managed policy: arn:PARTITION:iam::ACCOUNT:policy/PATH/NAME"
         yield Problem.of(argument, value, rule)
         return
@@ -114,28 +119,36 @@ def policy_problems(argument: str, value: object) -> Iterator[Problem]:
         yield Problem.of(argument, value, rule)
 
 
-def attachment_problems(argument: str, value: object) -> Iterator[Problem]:
-    """Check the managed policies that are to be attached to one role or user."""
+def attachment_problems(
+    argument: str, value: object, most: int = ATTACHED_POLICIES
+) -> Iterator[Problem]:
+    """Check the managed policies that are to be attached to one role or user, *most* of them."""
     if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Collection):
         rule = "must be a tuple, a list or a set of policies, even if it is only one"
         yield Problem.of(argument, value, rule)
         return
-    if len(value) > ATTACHED_POLICIES:
-        rule = f"must be at most {ATTACHED_POLICIES} policies (IAM's default quota)"
+    if len(value) > most:
+        default = "default " if most == ATTACHED_POLICIES else ""
+        rule = f"must be at most {most} policies (IAM's {default}quota)"
         yield Problem(argument, f"{len(value)} policies", rule)
-    seen: set[ManagedPolicy] = set()
+    seen: defaultdict[tuple[str, str], list[ManagedPolicy]] = defaultdict(list)
     for index, policy in enumerate(value):
         problems = list(policy_problems(f"{argument}[{index}]", policy))
         yield from problems
-        if not problems and as_policy(policy) in seen:
-            yield Problem.of(f"{argument}[{index}]", policy, "must be named only once")
         if not problems:
-            seen.add(as_policy(policy))
+            good = as_policy(policy)
+            namesakes = seen[good.path, good.name]
+            if any(map(good.may_be, namesakes)):
+                yield Problem.of(f"{argument}[{index}]", policy, "must be named only once")
+            namesakes.append(good)
 
 
 def account_problems(argument: str, policies: Iterable[object]) -> Iterator[Problem]:
-    """Check that the customers' policies among *policies* can be found in one account."""
-    arns = (each.arn("aws") if isinstance(each, ManagedPolicy) else each for each in policies)
+    """Check that the customers' policies by ARN among *policies* can be found in one account."""
+    arns = (
+        each.arn("aws") if isinstance(each, ManagedPolicy) and each.account else each
+        for each in policies
+    )
     known = (_read_policy(arn) for arn in arns if isinstance(arn, str))
     homes = {(each.partition, each.account) for each in known if each and each.account != "aws"}
     if len(homes) > 1:
@@ -174,6 +187,15 @@ def _read_policy(arn: str) -> ManagedPolicy | None:
         return ManagedPolicy.from_arn(arn)
     except ValueError:
         return None
+
+
+def _some_arn(value: str | ManagedPolicy) -> str:
+    """Return the ARN of *value*, in some account if it leaves that open."""
+    return value if isinstance(value, str) else value.arn("aws", _SOME_ACCOUNT)
+
+
+def _opened(policy: ManagedPolicy) -> ManagedPolicy:
+    return attrs.evolve(policy, account="", partition="")
 
 
 def _tag_key_problems(argument: str, key: object, folded: set[str]) -> Iterator[Problem]:

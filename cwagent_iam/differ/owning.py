@@ -1,0 +1,128 @@
+"""Whose a thing is, and what may therefore be done to it; what is said where that is too little."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from cwagent_iam.errors import Conflict
+from cwagent_iam.state import MANAGED_TAG, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cwagent_iam.differ.choices import Existing
+    from cwagent_iam.differ.comparing import Gap, Mend
+    from cwagent_iam.state import Entity, State
+
+_SERVICE_LINKED_PATH = "/aws-service-role/"
+_MAY: dict[Existing, frozenset[Mend]] = {
+    "refuse": frozenset(),
+    "adopt": frozenset({"attach", "repair", "detach", "swap"}),
+    "attach": frozenset({"attach"}),
+    "verify": frozenset(),
+}
+_MANAGED: frozenset[Mend] = frozenset({"attach", "repair", "detach"})
+_FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}, and is not as desired"
+_NOT_BY_ATTACHING = f"{_FOREIGN} in what attaching leaves alone"
+_STUCK = "cannot be changed to what is desired"
+_BOUND = "and is not as desired; IAM lets only that service change it"
+_NOT_INTO = "cannot be as desired; IAM lets nobody put a service-linked role into it"
+_NO_CHOICE = "No choice would do: choose another name."
+_ELSEWHERE = "choose another name, or move it out of the way yourself"
+_YOURSELF = "choose another name, or mend the differences yourself"
+_AT_ITS_OWNER = "choose another name, or change it where it comes from"
+_DOES: dict[Existing, str] = {
+    "adopt": "gives it the tag and repairs it",
+    "attach": "only adds missing policies and membership",
+    "verify": "only compares, and never writes to it",
+}
+_SWAP = "swaps the role; instances that run notice it later, when their credentials rotate"
+_TOO_LITTLE = "not enough here"
+
+
+def service_linked(observed: State) -> frozenset[str]:
+    """Name the roles to which IAM refuses every write but those of a service of AWS.
+
+    Source: ``UnmodifiableEntity`` in the API reference of IAM, of all operations that change a
+    role, and of those that put it into an instance profile or take it out.
+    """
+    roles = (each for each in observed.entities if isinstance(each, Role))
+    return frozenset(
+        role.target for role in roles if (role.path or "/").startswith(_SERVICE_LINKED_PATH)
+    )
+
+
+def as_far_as_iam_lets(gap: Gap, seen: Entity, linked: frozenset[str]) -> Gap:
+    """Return *gap* of *seen* as one that only a service can mend, if that takes a *linked* role.
+
+    What need not be detached, if the caller chooses so, stays a matter of choice.
+    """
+    touched = frozenset({seen.target}).union(*(change.needs for change in gap.changes))
+    if gap.mend == "detach" or touched.isdisjoint(linked):
+        return gap
+    return attrs.evolve(gap, mend="service")
+
+
+def is_ours(seen: Entity, existing: Existing) -> bool:
+    """Tell whether *seen* is managed, or is to be."""
+    return seen.managed or (existing == "adopt" and not seen.owner)
+
+
+def conflict_of(seen: Entity, gaps: Sequence[Gap], existing: Existing) -> Conflict | None:
+    """Return what stands in the way of closing *gaps*, or `None` where all of them may be."""
+    may = _MAY[existing] | (_MANAGED if seen.managed else frozenset())
+    blocked = [gap for gap in gaps if gap.mend not in may]
+    if any(gap.mend == "service" for gap in blocked):
+        reason = f"belongs to {seen.owner}, {_BOUND}" if isinstance(seen, Role) else _NOT_INTO
+        return _conflict(seen, reason, blocked, existing)
+    if existing == "adopt" and seen.owner:
+        reason = f"belongs to {seen.owner}, and is never adopted"
+        return _conflict(seen, reason, gaps, existing)
+    if not blocked:
+        return None
+    if is_ours(seen, existing):
+        reason = _STUCK
+    elif seen.owner:
+        reason = f"belongs to {seen.owner}, and is not as desired"
+    else:
+        reason = _NOT_BY_ATTACHING if existing == "attach" else _FOREIGN
+    return _conflict(seen, reason, blocked, existing)
+
+
+def _conflict(seen: Entity, reason: str, gaps: Sequence[Gap], existing: Existing) -> Conflict:
+    differences = tuple(gap.difference for gap in gaps)
+    advice = _advice(seen, {gap.mend for gap in gaps}, existing)
+    return Conflict(seen.target, f"{reason}{':' if differences else '.'}", differences, advice)
+
+
+def _advice(seen: Entity, mends: set[Mend], existing: Existing) -> str:
+    """Name the other choices, what each does, and which of them would not do."""
+    if "service" in mends:
+        return _NO_CHOICE
+    yourself = _AT_ITS_OWNER if seen.owner else _YOURSELF
+    by_hand = _ELSEWHERE if mends & {"none", "swap"} else yourself
+    choices = [*_choices(seen, mends, existing)]
+    ways = [f"choose {'; '.join(choices)}", by_hand] if choices else [by_hand]
+    sentence = "; or ".join(ways)
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _choices(seen: Entity, mends: set[Mend], existing: Existing) -> Iterator[str]:
+    if seen.managed:
+        if mends == {"swap"}:
+            yield f'existing="adopt", which {_SWAP}'
+        return
+    if is_ours(seen, existing):
+        return
+    for choice, does in _DOES.items():
+        never = choice == "adopt" and seen.owner
+        if choice != existing and not never:
+            notes = [does]
+            notes += [_SWAP] if choice == "adopt" and "swap" in mends else []
+            notes += [] if mends <= _MAY[choice] else [_TOO_LITTLE]
+            yield f'existing="{choice}" ({"; ".join(notes)})'
+    if "detach" in mends:
+        too_little = f"; {_TOO_LITTLE}" if mends > {"detach"} or existing == "adopt" else ""
+        yield f'attachments="additive" (leaves the others attached{too_little})'

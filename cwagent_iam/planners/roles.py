@@ -1,0 +1,305 @@
+"""The roles: the agent's own, that of who writes its configurations, and that of ECS itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwagent_iam import limits
+from cwagent_iam.errors import Problem
+from cwagent_iam.limits import DEFAULT_QUOTAS
+from cwagent_iam.planners.checking import Permissions, all_tags, if_named, refuse
+from cwagent_iam.policies import ADMIN_POLICY, ECS_TASK_EXECUTION_POLICY, SERVER_POLICY
+from cwagent_iam.state import InstanceProfile, Role, State
+from cwagent_iam.trust import EC2, ECSTask, Trust, shortest, trust_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from cwagent_iam.limits import Quotas
+    from cwagent_iam.planners.checking import PolicyLike
+    from cwagent_iam.policies import InlinePolicy
+
+_EC2 = EC2()
+_ECS_TASK = ECSTask()
+
+
+def plan_agent_role(
+    role_name: str = "CloudWatchAgentServerRole",
+    *,
+    trust: Trust = _EC2,
+    policies: Collection[PolicyLike] = (SERVER_POLICY,),
+    inline_policies: Collection[InlinePolicy] = (),
+    parameters: Collection[str] = (),
+    kms_key_arn: str | None = None,
+    instance_profile: bool | str | None = None,
+    path: str | None = None,
+    description: str | None = None,
+    permissions_boundary: PolicyLike | None = None,
+    max_session_duration: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    quotas: Quotas = DEFAULT_QUOTAS,
+) -> State:
+    """Plan the agent's identity: a role that EC2 may assume, with its instance profile, or another.
+
+    An argument that is `None` is not named by intent: IAM's default holds at creation, and the
+    field is neither compared nor changed afterwards.
+
+    >>> desired = plan_agent_role(tags={"Team": "observability"})
+    >>> [entity.kind for entity in desired.entities]
+    ['role', 'instance-profile']
+    >>> from cwagent_iam import ECSTask
+    >>> [entity.kind for entity in plan_agent_role(trust=ECSTask()).entities]
+    ['role']
+
+    Args:
+        role_name: 1 to 64 characters; ASCII letters, digits and ``_+=,.@-``.
+        trust: Who may assume the role: where the agent runs.
+        policies: The managed policies to attach, at most 10. `SERVER_POLICY` lets the agent run;
+            `ADMIN_POLICY` lets it store configurations in Parameter Store too, but not read the
+            ids of disk volumes.
+        inline_policies: Documents that lie in the role, each an `InlinePolicy`; together at most
+            10,240 characters besides white space.
+        parameters: The names of the parameters in Parameter Store that hold the agent's
+            configuration. Those that begin with ``AmazonCloudWatch-`` are covered by
+            `SERVER_POLICY` and `ADMIN_POLICY`; for others the role gets an inline policy with
+            exactly these: to read them, and with `ADMIN_POLICY` to write them.
+        kms_key_arn: The ARN of the customer's key that encrypts *parameters*, if they are of the
+            type SecureString under a key other than the one that AWS manages.
+        instance_profile: `True` for one named like the role, as the console makes it; a string
+            (1 to 128 characters) to name it; `False` for none. `None` is `True` where EC2 may
+            assume the role, and `False` elsewhere, where a profile would serve nobody.
+        path: The path of role and profile, 1 to 512 characters, from ``/`` to ``/``.
+        description: At most 1,000 characters of Latin-1; empty clears a description.
+        permissions_boundary: The policy that limits what the others can allow; empty takes a
+            boundary away.
+        max_session_duration: The longest session, 3,600 to 43,200 seconds.
+        tags: At most 49 tags for role and profile, beside our own; keys 1 to 128 and values 0
+            to 256 characters.
+        quotas: What the account allows, if that is not what a new account has;
+            `cwagent_iam.observe_quotas` reads it.
+
+    Returns:
+        The desired state. It has one `Role`, and one `InstanceProfile` if there is to be one. What
+        is to be known about it is in ``findings``.
+
+    Raises:
+        IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
+    """
+    return _plan(
+        role_name,
+        trust=trust,
+        permissions=Permissions(
+            policies=policies,
+            inline_policies=inline_policies,
+            parameters=parameters,
+            kms_key_arn=kms_key_arn,
+            permissions_boundary=permissions_boundary,
+            quotas=quotas,
+        ),
+        instance_profile=instance_profile,
+        path=path,
+        description=description,
+        max_session_duration=max_session_duration,
+        tags=tags,
+    )
+
+
+def plan_admin_role(
+    role_name: str = "CloudWatchAgentAdminRole",
+    *,
+    policies: Collection[PolicyLike] = (ADMIN_POLICY,),
+    inline_policies: Collection[InlinePolicy] = (),
+    parameters: Collection[str] = (),
+    kms_key_arn: str | None = None,
+    instance_profile: bool | str | None = None,
+    path: str | None = None,
+    description: str | None = None,
+    permissions_boundary: PolicyLike | None = None,
+    max_session_duration: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    quotas: Quotas = DEFAULT_QUOTAS,
+) -> State:
+    """Plan the role of the EC2 instance that stores the agent's configurations in Parameter Store.
+
+    The CloudWatch user guide ("Create IAM roles and users for use with the CloudWatch agent") wants
+    it on one machine, and only while that stores a configuration: it may replace what all others
+    run. The findings of the plan say so.
+
+    >>> for finding in plan_admin_role().findings:
+    ...     print(finding.kind, finding.about)
+    needs CloudWatchAgentAdminPolicy
+    open CloudWatchAgentAdminPolicy
+
+    Args:
+        role_name: As for `plan_agent_role`, like all arguments.
+        policies: The managed policies to attach.
+        inline_policies: Documents that lie in the role.
+        parameters: The names of the parameters that may be read, and with `ADMIN_POLICY` written,
+            beside those that begin with ``AmazonCloudWatch-``.
+        kms_key_arn: The key that encrypts them.
+        instance_profile: Whether there is an instance profile, or its name.
+        path: The path of role and profile.
+        description: The description.
+        permissions_boundary: The policy that limits what the others can allow.
+        max_session_duration: The longest session, in seconds.
+        tags: Tags for role and profile.
+        quotas: What the account allows.
+
+    Returns:
+        The desired state, as for `plan_agent_role`.
+
+    Raises:
+        IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
+    """
+    return plan_agent_role(
+        role_name,
+        policies=policies,
+        inline_policies=inline_policies,
+        parameters=parameters,
+        kms_key_arn=kms_key_arn,
+        instance_profile=instance_profile,
+        path=path,
+        description=description,
+        permissions_boundary=permissions_boundary,
+        max_session_duration=max_session_duration,
+        tags=tags,
+        quotas=quotas,
+    )
+
+
+def plan_ecs_execution_role(
+    role_name: str = "CWAgentECSExecutionRole",
+    *,
+    trust: ECSTask = _ECS_TASK,
+    policies: Collection[PolicyLike] = (ECS_TASK_EXECUTION_POLICY,),
+    inline_policies: Collection[InlinePolicy] = (),
+    parameters: Collection[str] = (),
+    kms_key_arn: str | None = None,
+    path: str | None = None,
+    description: str | None = None,
+    permissions_boundary: PolicyLike | None = None,
+    max_session_duration: int | None = None,
+    tags: Mapping[str, str] | None = None,
+    quotas: Quotas = DEFAULT_QUOTAS,
+) -> State:
+    """Plan the role by which ECS itself starts the agent's task; the agent never has it.
+
+    ECS pulls the image with it, writes the task's own logs, and reads the agent's configuration
+    from Parameter Store to hand it over. What the agent may do is up to its task role, which is
+    ``plan_agent_role(trust=ECSTask())``. Source: the CloudWatch user guide, "Deploying the
+    CloudWatch agent to collect EC2 instance-level metrics on Amazon ECS"; the ECS developer guide,
+    "Amazon ECS task execution IAM role".
+
+    >>> (role,) = plan_ecs_execution_role(parameters=["AmazonCloudWatch-ecs"]).entities
+    >>> [policy.name for policy in role.inline_policies]
+    ['CloudWatchAgentParametersForECS']
+
+    Args:
+        role_name: As for `plan_agent_role`, like all arguments but *trust* and *parameters*.
+        trust: The `ECSTask` that guards it, if it is not open to all tasks of the account.
+        policies: The managed policies to attach.
+        inline_policies: Documents that lie in the role.
+        parameters: The names of the parameters that ECS is to read, whatever they begin with: no
+            policy of AWS for this role covers any.
+        kms_key_arn: The key that encrypts them.
+        path: The role's path.
+        description: The description.
+        permissions_boundary: The policy that limits what the others can allow.
+        max_session_duration: The longest session, in seconds.
+        tags: The role's tags.
+        quotas: What the account allows.
+
+    Returns:
+        The desired state, which is one `Role`.
+
+    Raises:
+        IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
+    """
+    return _plan(
+        role_name,
+        trust=trust,
+        permissions=Permissions(
+            policies=policies,
+            inline_policies=inline_policies,
+            parameters=parameters,
+            kms_key_arn=kms_key_arn,
+            for_ecs=True,
+            permissions_boundary=permissions_boundary,
+            quotas=quotas,
+        ),
+        instance_profile=None,
+        path=path,
+        description=description,
+        max_session_duration=max_session_duration,
+        tags=tags,
+    )
+
+
+def _plan(
+    role_name: str,
+    *,
+    trust: Trust,
+    permissions: Permissions,
+    instance_profile: bool | str | None,
+    path: str | None,
+    description: str | None,
+    max_session_duration: int | None,
+    tags: Mapping[str, str] | None,
+) -> State:
+    """Check everything, and make the role and its profile."""
+    refuse(
+        limits.name_problems("role_name", role_name, limits.ROLE_NAME_LENGTH),
+        _trust_problems(trust, permissions),
+        permissions.problems("role"),
+        _profile_problems(instance_profile, trust),
+        if_named(limits.path_problems, "path", path),
+        if_named(limits.description_problems, "description", description),
+        permissions.boundary_problems(),
+        if_named(limits.session_duration_problems, "max_session_duration", max_session_duration),
+        if_named(limits.tag_problems, "tags", tags),
+        permissions.quotas_problems(),
+    )
+    role = Role(
+        name=role_name,
+        path=path,
+        trust=trust.document(),
+        description=description,
+        max_session_duration=max_session_duration,
+        permissions_boundary=permissions.boundary,
+        policies=permissions.managed,
+        inline_policies=permissions.inline,
+        tags=all_tags(tags),
+    )
+    wanted = trust.for_ec2 if instance_profile is None else instance_profile
+    return State.of([role, *_profiles(role, wanted)])
+
+
+def _profiles(role: Role, wanted: bool | str) -> Iterator[InstanceProfile]:  # noqa: FBT001 - as given
+    """Yield the instance profile for *role*, if one is wanted."""
+    name = role.name if wanted is True else wanted
+    if name:
+        yield InstanceProfile(name=name, path=role.path, tags=role.tags, role_name=role.name)
+
+
+def _trust_problems(trust: object, permissions: Permissions) -> Iterator[Problem]:
+    """Check who may assume the role, and then how long the document is that says so."""
+    if permissions.for_ecs and not isinstance(trust, ECSTask):
+        yield Problem.of("trust", trust, "must be ECSTask(): nobody but ECS uses this role")
+        return
+    problems = tuple(trust_problems("trust", trust))
+    yield from problems
+    if isinstance(trust, Trust) and not problems:
+        most = permissions.known_quotas.trust_size
+        yield from limits.size_problems("trust", shortest(trust.document()), most)
+
+
+def _profile_problems(instance_profile: object, trust: Trust) -> Iterator[Problem]:
+    longest = limits.INSTANCE_PROFILE_NAME_LENGTH
+    if instance_profile is not None and not isinstance(instance_profile, (bool, str)):
+        rule = "must be True, False, None or the name of a profile, a string"
+        yield Problem.of("instance_profile", instance_profile, rule)
+    elif instance_profile and not any(trust_problems("", trust)) and not trust.for_ec2:
+        rule = "must not be asked for where EC2 may not assume the role: it would serve nobody"
+        yield Problem.of("instance_profile", instance_profile, rule)
+    if isinstance(instance_profile, str):
+        yield from limits.name_problems("instance_profile", instance_profile, longest)

@@ -1,0 +1,72 @@
+"""A trust that the caller wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from cwagent_iam.documents import Document
+from cwagent_iam.errors import Problem
+from cwagent_iam.trust.base import StatementJSON, Trust, statements_of
+from cwagent_iam.trust.grammar import grammar_problems
+from cwagent_iam.trust.partitions import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def _read(source: str | Mapping[str, Any] | Document) -> Document:
+    """Read a document; leave what is no such thing for the check to find."""
+    parsed: Any = Document.parse(source) if isinstance(source, (str, Mapping)) else source
+    read: Document = neutral(parsed) if isinstance(parsed, Document) else parsed
+    return read
+
+
+@attrs.frozen
+class CustomTrust(Trust):
+    """Who may assume the role, in the caller's own words.
+
+    The agent's services may be written by their names in any partition or by their short names
+    (``ec2``, ``ecs-tasks``, ``pods.eks``, ``rolesanywhere``, ``ssm``); either way they are meant in
+    the partition of the role, and so are OIDC providers. Two are equal when they mean the same.
+
+    >>> CustomTrust('{"Statement": {"Effect": "Allow", "Principal": {"Service": '
+    ...     '"ec2.amazonaws.com"}, "Action": ["sts:AssumeRole"]}}').for_ec2
+    True
+
+    Attributes:
+        source: The trust policy, given as ``document``: JSON, a mapping or a `Document`. It is
+            held in its neutral form.
+    """
+
+    source: Document = attrs.field(converter=_read, alias="document")
+
+    @classmethod
+    def of(cls, *trusts: Trust) -> CustomTrust:
+        """Let all of several trusts assume the role.
+
+        Raises:
+            IntentError: When an argument of one of them breaks a rule.
+        """
+        statements = [each for trust in trusts for each in statements_of(trust.document())]
+        return cls({"Version": "2012-10-17", "Statement": statements})
+
+    def problems(self, argument: str = "trust") -> Iterator[Problem]:
+        """Yield every reason for which IAM would refuse the document."""
+        where = f"{argument}.document"
+        source: Any = self.source
+        if isinstance(source, Document):
+            yield from grammar_problems(where, source)
+        else:
+            yield Problem.of(where, source, "must be JSON, a mapping or a Document")
+
+    def statements(self) -> tuple[StatementJSON, ...]:
+        """Return the statements as they were written."""
+        return tuple(statements_of(self.source))
+
+    def document(self) -> Document:
+        """Return the trust policy in its neutral form, with its own version and labels."""
+        super().document()
+        return self.source
