@@ -26,6 +26,9 @@ AWS_ERRORS = (ClientError, BotoCoreError, *_NO_REPLY_OF_IAM)
 botocore raises `KeyError` for XML that is well-formed and not IAM's, as a proxy may send.
 """
 
+ODD_REPLIES = (AttributeError, IndexError, TypeError, ValueError)
+"""What botocore and the parsers here make of a reply that has other parts than IAM's."""
+
 Reply: TypeAlias = "Mapping[str, Any]"
 
 

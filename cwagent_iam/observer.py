@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, assert_never
 import attrs
 from botocore import xform_name
 
-from cwagent_iam.aws import AWS_ERRORS, client_for, code_of, reason_of
+from cwagent_iam.aws import AWS_ERRORS, ODD_REPLIES, client_for, code_of, reason_of
 from cwagent_iam.changes import DeleteAccessKey
 from cwagent_iam.changes.permissions import DeleteInlinePolicy, PutInlinePolicy
 from cwagent_iam.documents import Document
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity
 
 T = TypeVar("T")
-
-# What botocore and the parsers here make of a reply that has other parts than IAM's.
-_ODD_REPLIES = (AttributeError, TypeError, ValueError)
 
 # What IAM wants gone before it deletes a role or a user: operation, list in the reply, key of an
 # item (none where items are names), and our word for it. Source: API reference of DeleteUser.
@@ -62,7 +59,8 @@ def observe(
     one for a profile.
 
     Args:
-        desired: What a planner returned; only kinds and names are used, of inline policies too.
+        desired: What a planner returned; only kinds and names are used, and the names of inline
+            policies.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
 
@@ -122,7 +120,8 @@ def read(
         desired: As for `observe`.
         iam: The client.
         missed: Called with AWS's error for each thing that it says is not there.
-        dependents: Read also what else hangs on each thing, which stops its deletion.
+        dependents: Read also what else hangs on each thing that is managed, which stops its
+            deletion.
 
     Raises:
         ObserveError: As for `observe`.
@@ -130,7 +129,7 @@ def read(
     reader = _Reader(iam, missed)
     found = (reader.entity(type(each), each.name, _inline_names(each)) for each in desired.entities)
     state = State.of(filter(None, found))
-    for entity in state.entities if dependents else ():
+    for entity in (each for each in state.entities if dependents and each.managed):
         others = _Reader(iam, repr)
         whole = attrs.evolve(entity, dependents=frozenset(others.dependents(entity)))
         state = state.with_entity(
@@ -274,7 +273,7 @@ class _Reader:
         """Read and parse; `None` means that there is no such thing."""
         try:
             return call()
-        except (*AWS_ERRORS, *_ODD_REPLIES) as error:
+        except (*AWS_ERRORS, *ODD_REPLIES) as error:
             code = code_of(error)
             if code == "NoSuchEntity":
                 self.missed(error)

@@ -32,7 +32,7 @@ from cwagent_iam.policies import without
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cwagent_iam.state import Entity, State
 
@@ -43,11 +43,13 @@ ExistingToRemove: TypeAlias = Literal["refuse", "attach"]
 """What to do about what is not managed: refuse, or undo what attaching to it brings about."""
 
 _DELETIONS = (DeleteRole, DeleteUser, DeleteInstanceProfile)
-_FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed."
+_FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed"
 _LEAVE = (
     "It is left alone: delete it yourself, or name something else. "
     'With existing="attach" it stays, without the attachments and membership that you name.'
 )
+_OTHER_CASE = "is not what was named: it has another letter case"
+_LEAVE_OTHER_CASE = "It is left alone: name it as it is."
 _HOLDS_LINKED = "holds a service-linked role"
 _LEAVE_LINKED = "No choice would do: it is left alone, name something else."
 _ACCESS_KEY = "access key "
@@ -97,7 +99,13 @@ def removal(
         IntentError: When there is no such choice.
     """
     check_choice(access_keys, existing)
-    way = _Way(desired, observed, access_keys, existing)
+    way = _Way(
+        access_keys,
+        existing,
+        linked=service_linked(observed),
+        going=frozenset(entity.target for entity in desired.entities),
+        keeping=_keeping(desired, observed),
+    )
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     for entity in desired.entities:
@@ -115,54 +123,62 @@ def removal(
 
 @attrs.frozen
 class _Way:
-    """What one removal was told, and what stands in its way; fields as the arguments above."""
+    """What one removal was told, and what stands in its way.
 
-    desired: State
-    observed: State
+    Attributes:
+        access_keys: As above.
+        existing: As above.
+        linked: The service-linked roles.
+        going: What is removed, or stays without what is named of it.
+        keeping: Of that, the profiles that go on holding a role, by the name of the role.
+    """
+
     access_keys: AccessKeys
     existing: ExistingToRemove
+    linked: frozenset[str]
+    going: frozenset[str]
+    keeping: Mapping[str, frozenset[str]]
 
     def conflict(self, entity: Entity, seen: Entity, steps: Sequence[Change]) -> Conflict | None:
         """Return what stands in the way of *steps*, by which *entity* is removed, or `None`."""
-        linked = service_linked(self.observed)
+        linked = self.linked
         kept = [step.detail for step in steps if not linked.isdisjoint(step.needs)]
         if kept:
             whose = f"belongs to {seen.owner}" if isinstance(seen, Role) else _HOLDS_LINKED
-            reason = f"{whose}; IAM lets only its service take away {', '.join(kept)}."
+            reason = f"{whose}; IAM lets only its service take away {', '.join(kept)}"
             return Conflict(seen.target, reason, (), _LEAVE_LINKED)
         if not seen.managed and self.existing == "refuse":
-            reason = f"belongs to {seen.owner}: it is not managed." if seen.owner else _FOREIGN
+            reason = f"belongs to {seen.owner}: it is not managed" if seen.owner else _FOREIGN
             return Conflict(seen.target, reason, (), _LEAVE)
+        if seen.name != entity.name:
+            return Conflict(seen.target, _OTHER_CASE, (), _LEAVE_OTHER_CASE)
         obstacles = self._obstacles(entity, seen)
         if not obstacles:
             return None
-        reason = f"is still used: {', '.join(sorted(obstacles))}."
+        reason = f"is still used: {', '.join(sorted(obstacles))}"
         keys = any(each.startswith(_ACCESS_KEY) for each in obstacles)
         return Conflict(seen.target, reason, (), _FREE_KEYS if keys else _FREE)
 
     def _obstacles(self, entity: Entity, seen: Entity) -> frozenset[str]:
         """Name what hangs on *seen*, if it is to be deleted, and is not taken away with it."""
-        if seen.name != entity.name:
-            return frozenset({f"as {seen.name}, in another letter case"})
         if not seen.managed:
             return frozenset()
         hanging = frozenset(_hanging(entity, seen))
         if isinstance(seen, User) and self.access_keys == "refuse":
             hanging |= {f"{_ACCESS_KEY}{key}" for key in seen.access_keys}
-        return hanging - frozenset(self._letting_go(seen))
+        return hanging - (self.going - self.keeping.get(seen.name, frozenset()))
 
-    def _letting_go(self, seen: Entity) -> Iterator[str]:
-        """Name what is removed together with *seen*, or stays and then does not hold it."""
-        for entity in self.desired.entities:
-            other = self.observed.find(type(entity), entity.name)
-            match entity, other:
-                case (
-                    InstanceProfile(role_name=named),
-                    InstanceProfile(managed=False, role_name=inside),
-                ) if inside == seen.name != named:
-                    continue
-                case _:
-                    yield entity.target
+
+def _keeping(desired: State, observed: State) -> dict[str, frozenset[str]]:
+    """Name the profiles that stay and go on holding a role, by its name."""
+    keeping: dict[str, frozenset[str]] = {}
+    for entity in desired.entities:
+        seen = observed.find(type(entity), entity.name)
+        if isinstance(entity, InstanceProfile) and isinstance(seen, InstanceProfile):
+            inside = seen.role_name
+            if inside and not seen.managed and inside != entity.role_name:
+                keeping[inside] = keeping.get(inside, frozenset()) | {entity.target}
+    return keeping
 
 
 def _hanging(entity: Entity, seen: Entity) -> Iterator[str]:

@@ -9,17 +9,19 @@ Desired states are joined by ``|``: what two plans say of one thing must be the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
+from cwagent_iam.arguments import is_collection, plain, plain_if_named
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.policies import policy_findings
 from cwagent_iam.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from cwagent_iam.documents import Document
     from cwagent_iam.findings import Finding
@@ -38,13 +40,14 @@ MANAGED_TAG = ("ManagedBy", "cwagent-iam")
 """The tag on everything that this library made, or was given to manage."""
 
 _DESIRED = "must be what a planner returned, or several of those"
-_SERVICE_LINKED_PATH = "/aws-service-role/"
+SERVICE_LINKED_PATH = "/aws-service-role/"
 _STACK_TAGS = "aws:cloudformation:"
+_ARN = re.compile(r"arn:[^:]+:iam::(?P<account>[^:]+):.+")
 
 
 def tags_from(mapping: Mapping[str, str]) -> Tags:
     """Return the tags of *mapping* in the form that state holds."""
-    return tuple(sorted(mapping.items()))
+    return tuple(sorted((plain(key), plain(value)) for key, value in mapping.items()))
 
 
 @attrs.frozen(kw_only=True)
@@ -62,8 +65,8 @@ class _Entity:
 
     kind: ClassVar[Kind]
 
-    name: str
-    path: str | None = None
+    name: str = attrs.field(converter=plain)
+    path: str | None = attrs.field(default=None, converter=plain_if_named)
     tags: Tags = ()
     arn: str | None = attrs.field(default=None, eq=False)
     dependents: frozenset[str] = attrs.field(default=frozenset(), eq=False)
@@ -111,12 +114,21 @@ class Role(_Entity):
 
     kind: ClassVar[Kind] = "role"
     trust: Document
-    description: str | None = None
+    description: str | None = attrs.field(default=None, converter=plain_if_named)
     max_session_duration: int | None = None
     permissions_boundary: Boundary | None = None
     policies: frozenset[ManagedPolicy] = frozenset()
     inline_policies: frozenset[InlinePolicy] = frozenset()
     source_role_template: str | None = attrs.field(default=None, eq=False)
+
+    @property
+    def service_linked(self) -> bool:
+        """Whether IAM refuses every write to it but those of a service of AWS.
+
+        Source: ``UnmodifiableEntity`` in the API reference of IAM, of all operations that change a
+        role, and of those that put it into an instance profile or take it out.
+        """
+        return (self.path or "/").startswith(SERVICE_LINKED_PATH)
 
     @property
     def owner(self) -> str:
@@ -125,9 +137,8 @@ class Role(_Entity):
         Source: ``SourceRoleTemplate`` of the API reference of ``Role``; the IAM user guide on
         service-linked roles, whose path is ``/aws-service-role/SERVICE/``.
         """
-        path = self.path or "/"
-        if path.startswith(_SERVICE_LINKED_PATH):
-            service = path.removeprefix(_SERVICE_LINKED_PATH).rstrip("/")
+        if self.service_linked:
+            service = (self.path or "").removeprefix(SERVICE_LINKED_PATH).rstrip("/")
             return f"the AWS service {service}, as its service-linked role"
         template = self.source_role_template
         return f"the role template {template}" if template else super().owner
@@ -191,7 +202,7 @@ class State:
             IntentError: When they are no states, or as for ``|``.
         """
         given: object = desired
-        several = given if isinstance(given, Iterable) else [given]
+        several = given if is_collection(given) or isinstance(given, Iterator) else [given]
         whole = cls()
         for each in several:
             if not isinstance(each, cls):
@@ -208,8 +219,8 @@ class State:
     @property
     def account_id(self) -> str:
         """The account that it was seen in, 12 digits; empty as long as nothing of it has an ARN."""
-        arns = (entity.arn or "" for entity in self.entities)
-        return next((arn.split(":")[4] for arn in arns if arn.startswith("arn:")), "")
+        known = (_account(entity) for entity in self.entities)
+        return next(filter(None, known), "")
 
     def __or__(self, other: State) -> State:
         """Join two desired states.
@@ -218,11 +229,17 @@ class State:
             IntentError: When something has the same kind and name in both, whatever its letter
                 case, and is not the same. It lists all such things.
         """
-        both = ((entity, self.find(type(entity), entity.name)) for entity in other.entities)
-        problems = tuple(_clash(one, known) for one, known in both if known not in {None, one})
+        if not isinstance(other, State):
+            return NotImplemented
+        problems, whole = [], self
+        for entity in other.entities:
+            known = whole.find(type(entity), entity.name)
+            if known not in {None, entity}:
+                problems.append(_clash(entity, known))
+            whole = whole.with_entity(entity)
         if problems:
-            raise IntentError(problems=problems)
-        return self.of({*self.entities, *other.entities})
+            raise IntentError(problems=tuple(problems))
+        return whole
 
     def find(self, kind: type[EntityT], name: str) -> EntityT | None:
         """Return the *kind* of entity that has this name, whatever its letter case, or `None`."""
@@ -233,8 +250,7 @@ class State:
     @property
     def unformed(self) -> tuple[str, ...]:
         """What has no ARN yet; for a short while IAM may show a bare id in its place."""
-        arns = ((entity.target, entity.arn or "") for entity in self.entities)
-        return tuple(target for target, arn in arns if not arn.startswith("arn:"))
+        return tuple(entity.target for entity in self.entities if not _account(entity))
 
     def with_entity(self, entity: Entity) -> State:
         """Return this state with *entity* in place of what has its kind and name."""
@@ -261,6 +277,12 @@ def _clash(one: Entity, other: Entity | None) -> Problem:
     differing = [name for name in names if getattr(one, name) != getattr(other, name)]
     rule = f"must not be named twice with different intent ({', '.join(differing)})"
     return Problem("desired", one.target, rule)
+
+
+def _account(entity: Entity) -> str:
+    """Return the account in the ARN of *entity*; empty as long as it has none that is whole."""
+    match = _ARN.fullmatch(entity.arn or "")
+    return match["account"] if match else ""
 
 
 def _key(entity: Entity) -> tuple[Kind, str]:

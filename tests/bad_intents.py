@@ -210,6 +210,9 @@ BAD_PATHS = {
     "path, no slash behind": bad("path", "/team", PATH),
     "path, two slashes": bad("path", "//", PATH),
     "path, space": bad("path", "/the team/", PATH),
+    "path, of service-linked roles": bad(
+        "path", "/aws-service-role/x/", "where only services of AWS make roles"
+    ),
     "path, delete character": bad("path", "/team\x7f/", PATH),
     "path, accented letter": bad("path", f"/{ACCENTED}quipe/", PATH),
     "path, newline at the end": bad("path", "/team/\n", PATH),
@@ -315,7 +318,6 @@ def inline_part(part: str, policy: object, rule: str, shown: str) -> Bad:
 
 
 NOTHING: Any = None
-LONG_TRUST = '\'{"Version":'
 BAD_TRUSTS = {
     "trust, None": bad("trust", None, TRUST),
     "trust, name of a service": bad("trust", "ec2.amazonaws.com", TRUST),
@@ -332,7 +334,11 @@ BAD_TRUSTS = {
         "trust", CustomTrust("{"), "must be a policy document", "trust.document", "'{'"
     ),
     "trust, too long": Bad(
-        "trust", trust_of(2049), "at most 2048 characters besides white space", "trust", LONG_TRUST
+        "trust",
+        trust_of(2049),
+        "at most 2048 characters besides white space (AssumeRolePolicySizeQuota; if AWS has raised",
+        "trust",
+        "2049 characters besides white space",
     ),
 }
 BAD_TRUSTS_FOR_ECS = {

@@ -13,6 +13,7 @@ from cwagent_iam import (
     ChangeSet,
     CustomerManagedPolicy,
     InlinePolicy,
+    PropagationTimeoutError,
     Result,
 )
 from cwagent_iam.changes import (
@@ -75,6 +76,37 @@ def test_the_changes_that_remove_are_told_by_their_symbol() -> None:
     removing = {change.__name__ for change in CHANGES if change.symbol == "-"}
     verbs = ("Delete", "Detach", "Remove")
     assert removing == {each.__name__ for each in CHANGES if each.__name__.startswith(verbs)}
+
+
+READ_TAGS = InlinePolicy(
+    "Tags",
+    '{"Version":"2012-10-17","Statement":'
+    '{"Effect":"Allow","Action":"ec2:DescribeTags","Resource":"*"}}',
+)
+PARTS: dict[str, Change] = {
+    "": UpdateRole(name="R", description="", max_session_duration=3600),
+    "CloudWatchAgentServerPolicy": AttachRolePolicy(name="R", policy=SERVER_POLICY),
+    "CloudWatchAgentAdminPolicy": PutRolePermissionsBoundary(name="R", policy=ADMIN_POLICY),
+    "Tags": PutRolePolicy(name="R", policy=READ_TAGS),
+    "role R": AddRoleToInstanceProfile(name="P", role_name="R"),
+    "role Old": RemoveRoleFromInstanceProfile(name="P", role_name="Old", replaced_by="R"),
+    "AKIA": DeleteAccessKey(name="U", access_key_id="AKIA"),
+}
+
+
+@pytest.mark.parametrize(("part", "change"), PARTS.items(), ids=lambda each: str(each)[:30])
+def test_a_change_tells_the_part_that_it_is_about(part: str, change: Change) -> None:
+    """In one word, for errors that list many of them; a change to the whole tells none."""
+    assert change.part == part
+    error = PropagationTimeoutError(missing=(change,), attempts=1, seconds=1.0)
+    about = ": ".join(filter(None, [change.target, part]))
+    assert f"Not visible yet: {change.operation} ({about})." in str(error)
+
+
+def test_a_deletion_is_about_the_part_that_it_deletes() -> None:
+    """As the change that put it there."""
+    assert DeleteUserPolicy(name="U", policy=READ_TAGS).part == "Tags"
+    assert DetachUserPolicy(name="U", policy=SERVER_POLICY).part == "CloudWatchAgentServerPolicy"
 
 
 def test_an_empty_changeset_is_falsy_and_says_so() -> None:
@@ -220,8 +252,8 @@ FOLDS: list[tuple[Change, Entity | None, Entity | None, str]] = [
         None,
         Role(name="R", path="/a/", trust=EC2_TRUST, permissions_boundary=OPEN, tags=(MANAGED_TAG,)),
         (
-            "+ CreateRole R: path /a/, trust Allow Service ec2 sts:AssumeRole, "
-            "permissions boundary policy/team/own, tags ManagedBy=cwagent-iam"
+            "+ CreateRole R: path /a/, permissions boundary policy/team/own, "
+            "trust Allow Service ec2 sts:AssumeRole, tags ManagedBy=cwagent-iam"
         ),
     ),
     (
@@ -287,7 +319,7 @@ FOLDS: list[tuple[Change, Entity | None, Entity | None, str]] = [
         attrs.evolve(USER, inline_policies=frozenset({OTHER, WRITE})),
         attrs.evolve(USER, inline_policies=frozenset({OTHER, READ})),
         (
-            "+ PutUserPolicy U: inline policies: Read (Allow ssm:PutParameter *) -> "
+            "~ PutUserPolicy U: inline policies: Read (Allow ssm:PutParameter *) -> "
             "Read (Allow ssm:GetParameter *)"
         ),
     ),

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from cwagent_iam import EC2, Result, State, diff, ensure, observe, plan_agent_role, plan_agent_user
+from cwagent_iam import (
+    EC2,
+    CrossAccount,
+    Result,
+    State,
+    diff,
+    ensure,
+    observe,
+    plan_agent_role,
+    plan_agent_user,
+)
 from cwagent_iam import remove as remove_it
 from cwagent_iam.testing import Crash, Fault, laggy_iam
 
@@ -30,6 +40,9 @@ ROLE = plan_agent_role(
 USER = plan_agent_user(tags={"Team": "x"}, parameters=["web"])
 PLAIN = plan_agent_role(instance_profile="Web")
 NAME = ROLE.entities[0].name
+TRUSTING = plan_agent_role("Source", instance_profile=False) | plan_agent_role(
+    "Target", trust=CrossAccount(["arn:aws:iam::123456789012:role/Source"])
+)
 adopt = partial(ensure, existing="adopt")
 attach = partial(ensure, existing="attach")
 undo_attach = partial(remove_it, existing="attach")
@@ -138,6 +151,7 @@ FLOWS = {
     "create a role with its profile": Flow(nothing, ensure, ROLE, is_as(ROLE)),
     "create a user": Flow(nothing, ensure, USER, is_as(USER)),
     "create both in one call": Flow(nothing, ensure, [ROLE, USER], is_as(ROLE | USER)),
+    "create a role that trusts a new one": Flow(nothing, ensure, TRUSTING, is_as(TRUSTING)),
     "mend a role": Flow(broken_role, ensure, ROLE, is_as(ROLE)),
     "mend a user": Flow(broken_user, ensure, USER, is_as(USER)),
     "take away what is extra": Flow(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CREATE = CreateRole(name="Agent", trust=EC2_TRUST)
 ATTACH = AttachRolePolicy(name="Agent", policy=SERVER_POLICY)
 CREATED = "CreateRole (role Agent)"
-ATTACHED = "AttachRolePolicy (role Agent)"
+ATTACHED = "AttachRolePolicy (role Agent: CloudWatchAgentServerPolicy)"
 
 PROBLEMS = (
     Problem.of("role_name", "", "must have 1 to 64 characters, not 0"),
@@ -42,11 +42,11 @@ PROBLEMS = (
 CONFLICTS = (
     Conflict(
         target="role Agent",
-        reason="exists and is not managed:",
+        reason="exists and is not managed",
         differences=(Difference("path", "/", "/team/"), Difference("trust", "a", "b")),
         advice="Choose another name.",
     ),
-    Conflict("user Agent", "has an access key.", (), "Delete the key first."),
+    Conflict("user Agent", "has an access key", (), "Delete the key first."),
 )
 DENIED: dict[str, Any] = {
     "operation": "AttachRolePolicy",
@@ -201,7 +201,14 @@ ADVICE: dict[str | None, str] = {
     "ExpiredToken": "Renew the caller's credentials, then call again.",
     "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
     "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
-    "NoSuchEntity": "Something that the request names does not exist: see AWS's words above.",
+    "MalformedPolicyDocument": (
+        "IAM refuses the document: if it names a role or user that does not exist, make that one "
+        "first, then call again."
+    ),
+    "NoSuchEntity": (
+        "Something that the request names does not exist, such as a policy: correct its name or "
+        "make it, then call again."
+    ),
     "Throttling": "The account's request rate is used up: call again later.",
     "SomethingNew": "See AWS's words above, then call again.",
     "": "See AWS's words above, then call again.",

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 
-from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, ConflictError, IntentError, diff
+from cwagent_iam import (
+    ADMIN_POLICY,
+    SERVER_POLICY,
+    ConflictError,
+    CustomTrust,
+    IntentError,
+    diff,
+    ensure,
+    preview,
+)
 from cwagent_iam.changes import (
     AddRoleToInstanceProfile,
     AttachRolePolicy,
@@ -34,154 +43,139 @@ ROLE = Role(name="R", path="/", trust=EC2_TRUST, policies=frozenset({SERVER_POLI
 PROFILE = InstanceProfile(name="R", path="/", role_name="R", tags=OURS)
 USER = User(name="U", path="/", policies=frozenset({SERVER_POLICY}), tags=OURS)
 NO_TRUST = Document.parse({"Version": "2012-10-17", "Statement": []})
-ADOPT = 'existing="adopt" (gives it the tag and repairs it)'
+ADOPT = 'existing="adopt" (gives it the tag and mends it)'
 ATTACH = 'existing="attach" (only adds missing policies and membership)'
-NOT_ENOUGH = "; not enough here)"
-ADDITIVE = 'attachments="additive" (leaves the others attached'
-ATTACH_IS_NOT_ENOUGH = ATTACH.removesuffix(")") + NOT_ENOUGH
-VERIFY = 'existing="verify" (only compares, and never writes to it'
+VERIFY = 'existing="verify" (only compares, and never writes to it)'
+ADDITIVE = 'attachments="additive" (leaves the others attached)'
+BOTH = (
+    'existing="attach" with attachments="additive" '
+    "(only adds missing policies and membership; leaves the others attached)"
+)
 SWAPS = "swaps the role; instances that run notice it later, when their credentials rotate"
 SERVICE_LINKED = "/aws-service-role/ec2.amazonaws.com/"
 STACK = (("aws:cloudformation:stack-name", "agents"),)
 FOREIGN = "exists without the tag ManagedBy=cwagent-iam, and is not as desired"
+STUCK = "cannot be changed to what is desired"
+LINKED = "belongs to the AWS service ec2.amazonaws.com, as its service-linked role, and is"
+BOUND = f"{LINKED} not as desired; IAM lets only that service change it"
+MEND = "choose another name, or mend the differences yourself"
+MOVE = "choose another name, name it as it is, or move it out of the way yourself"
+THERE = "choose another name, or change it where it comes from"
+NO_CHOICE = "No choice would do: choose another name."
+
+
+def advice(otherwise: str, *choices: str, little: str = "") -> str:
+    """Name what would do, what else would, and the choices that would be too little."""
+    ways = [f"choose {'; '.join(choices)}", otherwise] if choices else [otherwise]
+    sentence = "; or ".join(ways)
+    names = ", ".join(f'existing="{each}"' for each in little.split())
+    return f"{sentence[0].upper()}{sentence[1:]}.{f' Not enough here: {names}.' if names else ''}"
+
+
 # What was found, the choice, why that is a conflict, and the advice.
 WORDS: dict[str, tuple[Entity, Existing, str, str]] = {
     "lacks a policy": (
         attrs.evolve(ROLE, tags=(), policies=frozenset()),
         "refuse",
-        f"{FOREIGN}:",
-        (
-            f"Choose {ADOPT}; {ATTACH}; {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or mend the differences yourself."
-        ),
+        FOREIGN,
+        advice(MEND, ADOPT, ATTACH, little="verify"),
     ),
     "another trust, to refuse": (
         attrs.evolve(ROLE, tags=(), trust=NO_TRUST),
         "refuse",
-        f"{FOREIGN}:",
-        (
-            f"Choose {ADOPT}; {ATTACH_IS_NOT_ENOUGH}; {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or mend the differences yourself."
-        ),
+        FOREIGN,
+        advice(MEND, ADOPT, little="attach verify"),
     ),
     "another trust, to verify": (
         attrs.evolve(ROLE, tags=(), trust=NO_TRUST),
         "verify",
-        f"{FOREIGN}:",
-        (
-            f"Choose {ADOPT}; {ATTACH_IS_NOT_ENOUGH}; "
-            "or choose another name, or mend the differences yourself."
-        ),
+        FOREIGN,
+        advice(MEND, ADOPT, little="attach"),
     ),
     "another trust, to attach": (
         attrs.evolve(ROLE, tags=(), trust=NO_TRUST, policies=frozenset()),
         "attach",
-        f"{FOREIGN} in what attaching leaves alone:",
-        (
-            f"Choose {ADOPT}; {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or mend the differences yourself."
+        f"{FOREIGN} in what attaching leaves alone",
+        advice(MEND, ADOPT, little="verify"),
+    ),
+    "managed by another tool": (
+        attrs.evolve(ROLE, tags=(("managedby", "terraform"),), trust=NO_TRUST),
+        "verify",
+        FOREIGN,
+        advice(
+            MEND,
+            ADOPT.replace("the tag", "the tag in place of managedby=terraform"),
+            little="attach",
         ),
     ),
     "another letter case, to refuse": (
         attrs.evolve(ROLE, name="r", tags=()),
         "refuse",
-        f"{FOREIGN}:",
-        (
-            f"Choose {ADOPT.removesuffix(')')}{NOT_ENOUGH}; {ATTACH_IS_NOT_ENOUGH}; "
-            f"{VERIFY}{NOT_ENOUGH}; or choose another name, or move it out of the way yourself."
-        ),
+        FOREIGN,
+        advice(MOVE, little="adopt attach verify"),
     ),
     "another letter case, to adopt": (
         attrs.evolve(ROLE, name="r", tags=()),
         "adopt",
-        "cannot be changed to what is desired:",
-        "Choose another name, or move it out of the way yourself.",
+        STUCK,
+        advice(MOVE),
     ),
-    "another letter case, managed": (
-        attrs.evolve(ROLE, name="r"),
-        "attach",
-        "cannot be changed to what is desired:",
-        "Choose another name, or move it out of the way yourself.",
-    ),
+    "another letter case, managed": (attrs.evolve(ROLE, name="r"), "attach", STUCK, advice(MOVE)),
     "another role inside, managed": (
         attrs.evolve(PROFILE, role_name="other"),
         "refuse",
-        "cannot be changed to what is desired:",
-        (
-            f'Choose existing="adopt", which {SWAPS}; '
-            "or choose another name, or move it out of the way yourself."
-        ),
+        STUCK,
+        advice(MOVE, f'existing="adopt" ({SWAPS})'),
     ),
     "another role inside": (
         attrs.evolve(PROFILE, role_name="other", tags=()),
         "attach",
-        f"{FOREIGN} in what attaching leaves alone:",
-        (
-            f"Choose {ADOPT.removesuffix(')')}; {SWAPS}); {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or move it out of the way yourself."
-        ),
+        f"{FOREIGN} in what attaching leaves alone",
+        advice(MOVE, f"{ADOPT.removesuffix(')')}; {SWAPS})", little="verify"),
     ),
     "a service-linked role, to adopt": (
         attrs.evolve(ROLE, path=SERVICE_LINKED),
         "adopt",
-        (
-            "belongs to the AWS service ec2.amazonaws.com, as its service-linked role, "
-            "and is never adopted."
-        ),
-        f"Choose {ATTACH}; {VERIFY}); or choose another name, or change it where it comes from.",
+        f"{LINKED} never adopted",
+        advice(THERE, ATTACH, VERIFY),
     ),
     "a service-linked role that lacks a policy, to attach": (
         attrs.evolve(ROLE, path=SERVICE_LINKED, policies=frozenset()),
         "attach",
-        (
-            "belongs to the AWS service ec2.amazonaws.com, as its service-linked role, "
-            "and is not as desired; IAM lets only that service change it:"
-        ),
-        "No choice would do: choose another name.",
+        BOUND,
+        NO_CHOICE,
     ),
     "a service-linked role that lacks a policy, to adopt": (
         attrs.evolve(ROLE, path=SERVICE_LINKED, policies=frozenset()),
         "adopt",
-        (
-            "belongs to the AWS service ec2.amazonaws.com, as its service-linked role, "
-            "and is not as desired; IAM lets only that service change it:"
-        ),
-        "No choice would do: choose another name.",
+        BOUND,
+        NO_CHOICE,
     ),
     "a service-linked role of another letter case": (
         attrs.evolve(ROLE, name="r", path=SERVICE_LINKED),
         "refuse",
-        (
-            "belongs to the AWS service ec2.amazonaws.com, as its service-linked role, "
-            "and is not as desired; IAM lets only that service change it:"
-        ),
-        "No choice would do: choose another name.",
+        BOUND,
+        NO_CHOICE,
     ),
     "made from a template, to adopt": (
         attrs.evolve(
             ROLE, source_role_template="arn:aws:iam::aws:role-template/T", policies=frozenset()
         ),
         "adopt",
-        "belongs to the role template arn:aws:iam::aws:role-template/T, and is never adopted:",
-        (
-            f"Choose {ATTACH}; {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or change it where it comes from."
-        ),
+        "belongs to the role template arn:aws:iam::aws:role-template/T, and is never adopted",
+        advice(THERE, ATTACH, little="verify"),
     ),
     "of a stack, to refuse": (
         attrs.evolve(PROFILE, tags=STACK, role_name=None),
         "refuse",
-        "belongs to the CloudFormation stack agents, and is not as desired:",
-        (
-            f"Choose {ATTACH}; {VERIFY}{NOT_ENOUGH}; "
-            "or choose another name, or change it where it comes from."
-        ),
+        "belongs to the CloudFormation stack agents, and is not as desired",
+        advice(THERE, ATTACH, little="verify"),
     ),
     "of a stack without a name, to verify": (
         attrs.evolve(ROLE, tags=(*OURS, ("aws:cloudformation:stack-id", "x")), trust=NO_TRUST),
         "verify",
-        "belongs to the CloudFormation stack, and is not as desired:",
-        f"Choose {ATTACH_IS_NOT_ENOUGH}; or choose another name, or change it where it comes from.",
+        "belongs to the CloudFormation stack, and is not as desired",
+        advice(THERE, little="attach"),
     ),
 }
 
@@ -215,47 +209,42 @@ TOO_MUCH: dict[str, tuple[Role, Existing, str]] = {
     "of somebody else, to attach": (
         attrs.evolve(ROLE, tags=()),
         "attach",
-        (
-            f"Choose {ADOPT}; {VERIFY}{NOT_ENOUGH}; {ADDITIVE}); "
-            "or choose another name, or mend the differences yourself."
-        ),
+        advice(MEND, ADOPT, ADDITIVE, little="verify"),
     ),
     "of somebody else, and more is wrong": (
         attrs.evolve(ROLE, tags=(), trust=NO_TRUST),
         "verify",
-        (
-            f"Choose {ADOPT}; {ATTACH_IS_NOT_ENOUGH}; {ADDITIVE}{NOT_ENOUGH}; "
-            "or choose another name, or mend the differences yourself."
-        ),
+        advice(MEND, ADOPT, little="attach")[:-1] + ', attachments="additive".',
     ),
     "of a stack, to refuse": (
         attrs.evolve(ROLE, tags=STACK),
         "refuse",
-        (
-            f"Choose {ATTACH_IS_NOT_ENOUGH}; {VERIFY}{NOT_ENOUGH}; {ADDITIVE}); "
-            "or choose another name, or change it where it comes from."
-        ),
+        advice(THERE, ADDITIVE, little="attach verify"),
     ),
     "of a stack, to adopt": (
         attrs.evolve(ROLE, tags=STACK),
         "adopt",
-        (
-            f"Choose {ATTACH_IS_NOT_ENOUGH}; {VERIFY}{NOT_ENOUGH}; {ADDITIVE}{NOT_ENOUGH}; "
-            "or choose another name, or change it where it comes from."
-        ),
+        advice(THERE, BOTH, little="attach verify")[:-1] + ', attachments="additive".',
+    ),
+    "of a stack, and a policy is missing": (
+        attrs.evolve(ROLE, tags=STACK, policies=frozenset({EXTRA})),
+        "refuse",
+        advice(THERE, BOTH, little="attach verify")[:-1] + ', attachments="additive".',
+    ),
+    "of a stack, and a policy is missing, to attach": (
+        attrs.evolve(ROLE, tags=STACK, policies=frozenset({EXTRA})),
+        "attach",
+        advice(THERE, ADDITIVE, little="verify"),
     ),
     "service-linked, to attach": (
         attrs.evolve(ROLE, path=SERVICE_LINKED),
         "attach",
-        (
-            f"Choose {VERIFY}{NOT_ENOUGH}; {ADDITIVE}); "
-            "or choose another name, or change it where it comes from."
-        ),
+        advice(THERE, ADDITIVE, little="verify"),
     ),
     "service-linked, and more is wrong": (
         attrs.evolve(ROLE, path=SERVICE_LINKED, trust=NO_TRUST),
         "attach",
-        "No choice would do: choose another name.",
+        NO_CHOICE,
     ),
 }
 
@@ -265,7 +254,7 @@ def test_where_too_much_is_attached_to_leave_it_is_a_choice(
     seen: Role, existing: Existing, advice: str
 ) -> None:
     """Whoever asked for exactly the desired policies may ask for less, if nothing else is wrong."""
-    found = State.of([attrs.evolve(seen, policies=ROLE.policies | {EXTRA}), PROFILE])
+    found = State.of([attrs.evolve(seen, policies=seen.policies | {EXTRA}), PROFILE])
     with pytest.raises(ConflictError) as caught:
         diff(plan_agent_role("R"), found, existing=existing, attachments="exclusive")
     (conflict,) = caught.value.conflicts
@@ -381,6 +370,26 @@ def test_a_boundary_that_is_a_bare_id_is_cleared_and_explained() -> None:
     )
 
 
+ALLOWING = {"Effect": "Allow", "Principal": {"AWS": "123456789012"}, "Action": "sts:AssumeRole"}
+GUARD = {"StringNotEquals": {"aws:PrincipalOrgID": "o-1"}}
+DENYING = ALLOWING | {"Effect": "Deny", "Principal": "*", "Condition": GUARD}
+
+
+@pytest.mark.parametrize("existing", ["refuse", "attach", "verify"])
+def test_a_denial_that_is_desired_must_be_there(existing: Existing) -> None:
+    """It keeps somebody out, so a role of others without it is not as desired."""
+    both = CustomTrust({"Version": "2012-10-17", "Statement": [ALLOWING, DENYING]})
+    desired = plan_agent_role("R", trust=both)
+    seen = attrs.evolve(ROLE, tags=(), trust=CustomTrust({"Statement": ALLOWING}).document())
+    with pytest.raises(ConflictError, match="trust: "):
+        diff(desired, State.of([seen]), existing=existing)
+    kept = attrs.evolve(seen, trust=both.document())
+    assert not diff(desired, State.of([kept]), existing=existing)
+    nonsense = attrs.evolve(seen, trust=Document.parse("no JSON"))
+    with pytest.raises(ConflictError, match="trust: "):
+        diff(desired, State.of([nonsense]), existing=existing)
+
+
 def test_choices_that_do_not_exist_are_refused_at_once() -> None:
     """Both choices and what is desired are looked at before anything else; all is listed."""
     with pytest.raises(IntentError) as caught:
@@ -407,3 +416,11 @@ def test_what_only_aws_makes_cannot_be_desired() -> None:
     desired = State.of([attrs.evolve(ROLE, path=SERVICE_LINKED)])
     with pytest.raises(IntentError, match="must not be what belongs to the AWS service"):
         diff(desired, State())
+
+
+@pytest.mark.parametrize("call", [preview, ensure])
+def test_what_cannot_be_desired_is_refused_before_any_call(call: Any) -> None:
+    """Built by hand without the tag, it could never be told to be ours; nobody is asked."""
+    untagged = State.of([attrs.evolve(ROLE, tags=())])
+    with pytest.raises(IntentError, match="must carry the tag ManagedBy=cwagent-iam"):
+        call(untagged, iam=object())

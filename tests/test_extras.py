@@ -100,6 +100,25 @@ def test_the_extras_of_a_role(seen: Role, lines: list[str]) -> None:
     assert [str(extra) for extra in found] == lines
 
 
+def test_the_way_of_writing_a_trust_makes_no_difference_to_extras() -> None:
+    """Statements are told in one order, and each once, however often it stands there."""
+    ec2, *others = [
+        {"Effect": "Allow", "Principal": {"Service": name}, "Action": "sts:AssumeRole"}
+        for name in ("ec2", "ssm", "lambda.amazonaws.com")
+    ]
+    texts = set()
+    for statements in ([ec2, *others], [*others[::-1], ec2], [others[0], *others, ec2, ec2]):
+        trust = Document.parse({"Version": "2012-10-17", "Statement": statements})
+        found = extras(plan_agent_role("R"), State.of([attrs.evolve(ROLE, trust=trust), PROFILE]))
+        texts.add(tuple(map(str, found)))
+    assert texts == {
+        (
+            "role R, trust: Allow Service lambda.amazonaws.com sts:AssumeRole",
+            "role R, trust: Allow Service ssm sts:AssumeRole",
+        )
+    }
+
+
 def test_extras_hold_values() -> None:
     """An extra says where it is, in which field, and what it is, as a value to work with."""
     found = extras(plan_agent_user("U"), State.of([attrs.evolve(USER, policies=BOTH)]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, Document, IntentError, State
+from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, ChangeSet, Document, IntentError, State
 from cwagent_iam.planners import (
     plan_admin_role,
     plan_admin_user,
@@ -18,7 +18,7 @@ from cwagent_iam.planners import (
     plan_agent_user,
     plan_ecs_execution_role,
 )
-from cwagent_iam.state import InstanceProfile, Role, User
+from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
 from cwagent_iam.trust import SSMHybrid
 
 if TYPE_CHECKING:
@@ -164,12 +164,16 @@ def test_one_state_is_itself() -> None:
 NO_STATES: dict[str, tuple[Any, str]] = {
     "nothing": (None, "None"),
     "a number": (5, "5"),
-    "a text": ("role", "'r'"),
+    "a text": ("role", "'role'"),
+    "an empty text": ("", "''"),
+    "empty bytes": (b"", "b''"),
+    "nothing by name": ({}, "{}"),
+    "no changes": (ChangeSet(), "ChangeSet("),
     "a role": (ROLE.entities[0], "Role(name='Clou"),
     "the planner": (plan_agent_role, "<function plan_"),
     "one among states": ([ROLE, USER.entities[0], USER], "User(name='Clou"),
     "lists of states": ([[ROLE], [USER]], "[State(entities"),
-    "states by name": ({"a": ROLE}, "'a'"),
+    "states by name": ({"a": ROLE}, "{'a'"),
 }
 
 
@@ -182,6 +186,22 @@ def test_what_is_no_state_is_refused(given_for: Any, shown: str) -> None:
     assert problem.argument == "desired"
     assert problem.value.startswith(shown)
     assert problem.rule == "must be what a planner returned, or several of those"
+
+
+def test_a_state_is_joined_with_states_only() -> None:
+    """Anything else is refused as Python refuses it, by either side."""
+    with pytest.raises(TypeError):
+        ROLE | 5  # type: ignore[operator] # as said
+    with pytest.raises(TypeError):
+        5 | ROLE  # type: ignore[operator] # as said
+
+
+def test_one_state_may_contradict_itself() -> None:
+    """Built by hand, it can name a thing twice, in another letter case or not."""
+    for name in ("CloudWatchAgentServerUser", "cloudwatchagentserveruser"):
+        twice = State.of([USER.entities[0], User(name=name, path="/x/", tags=(MANAGED_TAG,))])
+        with pytest.raises(IntentError, match="must not be named twice with different intent"):
+            State.joined(twice)
 
 
 def test_the_findings_of_a_whole_are_those_of_its_parts() -> None:

@@ -10,10 +10,10 @@ import pytest
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from cwagent_iam import IntentError
-from cwagent_iam.testing.lagging.faults import Crash, Fault, Faults, Outcome, TokenBucket, answer
+from cwagent_iam.testing.lagging.faults import Fault, Faults, Outcome, TokenBucket, answer
 from cwagent_iam.testing.lagging.profiles import PROFILES, Fixed, LogNormal, Plane
 from cwagent_iam.testing.lagging.replies import refusal, throttled
-from cwagent_iam.testing.lagging.wire import Sent, outcome_of
+from cwagent_iam.testing.lagging.wire import Crash, Sent, outcome_of
 
 
 def sent(

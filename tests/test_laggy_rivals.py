@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cwagent_iam import CwAgentIamError, diff, ensure, observe, plan_agent_role, plan_agent_user
+from cwagent_iam import (
+    CwAgentIamError,
+    PropagationTimeoutError,
+    diff,
+    ensure,
+    ensure_agent_role,
+    observe,
+    plan_agent_role,
+    plan_agent_user,
+)
 from cwagent_iam import remove as remove_it
+from cwagent_iam.events import Applied, Recovered
 from cwagent_iam.testing import laggy_iam
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cwagent_iam import Result, State
+    from cwagent_iam import Event, Result, State
     from cwagent_iam.testing import LaggyIAM
 
 PLANS = {"role": plan_agent_role(parameters=["web"]), "user": plan_agent_user()}
@@ -28,7 +38,7 @@ RIVALS = {
 }
 
 
-def attempt(flow: Callable[..., Result], desired: State, **options: Any) -> str:
+def attempt(flow: Callable[..., Result], desired: State | str, **options: Any) -> str:
     """Call, and return the name of the error that it ended with, if any, of this library."""
     try:
         flow(desired, **options)
@@ -92,3 +102,36 @@ def test_three_at_once_all_end_right(desired: State, profile: str, later: int) -
             assert set(ended) == {""}
             assert not diff(desired, observe(desired, iam=lagging.truth))
             assert len(names(lagging)) == 1
+
+
+def inside(lagging: LaggyIAM) -> list[str]:
+    """Return the names of the roles in the profile."""
+    found = lagging.truth.get_instance_profile(InstanceProfileName="Web")["InstanceProfile"]
+    return [role["RoleName"] for role in found["Roles"]]
+
+
+@pytest.mark.parametrize(("profile", "seed"), [("off", 0), *(("typical", n) for n in range(4))])
+def test_two_that_swap_one_profile_never_leave_it_empty(profile: str, seed: int) -> None:
+    """The second has its role in it; the first, if it ever looks there, is told so."""
+    swap = partial(ensure_agent_role, instance_profile="Web", existing="adopt")
+    with laggy_iam(profile, seed=seed) as lagging:
+        ensure_agent_role("Old", instance_profile="Web", iam=lagging.truth)
+        lagging.settle()
+        rivals: list[Result] = []
+
+        def meddle(event: Event) -> None:
+            done = isinstance(event, Applied | Recovered) and event.change.operation
+            if done == "AddRoleToInstanceProfile" and not rivals:
+                rivals.append(swap("Second", iam=lagging.client("rival")))
+
+        if profile == "off":
+            with pytest.raises(PropagationTimeoutError, match="AddRoleToInstanceProfile"):
+                swap("First", session=lagging.session, on_event=meddle)
+        else:
+            ended = attempt(swap, "First", session=lagging.session, on_event=meddle)
+            assert ended in {"", "PropagationTimeoutError"}
+        assert rivals
+        assert inside(lagging) == ["Second"]
+        lagging.settle()
+        assert swap("First", session=lagging.session).changed
+        assert inside(lagging) == ["First"]

@@ -203,8 +203,8 @@ GOOD: dict[str, tuple[str, object]] = {
     "profile of 128": ("instance_profile", "p" * 128),
     "no policies": ("policies", []),
     "ten policies": ("policies", [f"arn:aws:iam::aws:policy/P{number}" for number in range(10)]),
-    "policies that differ by path": ("policies", [OWN_ARN, OWN_ARN.replace("team", "other")]),
-    "policies that differ by case": ("policies", [OWN_ARN, OWN_ARN.replace("own", "Own")]),
+    "policies of AWS that differ by path": ("policies", [ARN, ARN.replace("/Cloud", "/x/Cloud")]),
+    "policies of AWS that differ by case": ("policies", [ARN, ARN.replace("Cloud", "cloud")]),
     "policy with a name of 128": ("policies", [f"arn:aws:iam::aws:policy/{'n' * 128}"]),
     "policy with a path of 512": ("policies", [f"arn:aws:iam::aws:policy/{'p' * 510}/own"]),
     "policy with an ARN of 2,048": ("policies", [f"arn:aws-{'x' * 2020}:iam::aws:policy/own"]),
@@ -297,17 +297,18 @@ def test_exactly_the_characters_that_iam_allows_are_accepted(
 def test_a_document_may_be_as_long_as_its_quota() -> None:
     """Exactly the quota is accepted, one character more is not; white space is not counted."""
     document = Document.parse({"Statement": []})
-    assert not [*limits.size_problems("trust", document, len('{"Statement":[]}'))]
-    (problem,) = limits.size_problems("trust", document, 15)
+    assert not [*limits.trust_size_problems("trust", document, Quotas(trust_size=16))]
+    (problem,) = limits.trust_size_problems("trust", document, Quotas(trust_size=15))
     assert problem.argument == "trust"
-    assert problem.value == repr('{"Statement":[]}')
-    assert problem.rule == "must have at most 15 characters besides white space, not 16"
+    assert problem.value == "16 characters besides white space"
+    rule = "must be at most 15 characters besides white space (AssumeRolePolicySizeQuota)"
+    assert problem.rule == rule
 
 
 def test_white_space_within_a_document_is_free() -> None:
     """White space takes no room, not even within strings."""
     document = Document.parse(" not a document \n")
-    assert not [*limits.size_problems("trust", document, 12)]
+    assert not [*limits.trust_size_problems("trust", document, Quotas(trust_size=12))]
 
 
 def test_limits_are_those_of_iam() -> None:
@@ -316,7 +317,6 @@ def test_limits_are_those_of_iam() -> None:
     assert limits.INSTANCE_PROFILE_NAME_LENGTH == 128
     assert (limits.PATH_LENGTH, limits.DESCRIPTION_LENGTH, limits.ARN_LENGTH) == (512, 1000, 2048)
     assert (limits.TAGS, limits.TAG_KEY_LENGTH, limits.TAG_VALUE_LENGTH) == (50, 128, 256)
-    assert (limits.ATTACHED_POLICIES, limits.TRUST_SIZE) == (10, 2048)
     assert (limits.SESSION_SECONDS[0], limits.SESSION_SECONDS[-1]) == (3600, 43_200)
 
 

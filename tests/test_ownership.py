@@ -199,10 +199,10 @@ class TestForeignAndDifferent:
         assert conflicts_of(session, desired) == {
             f"role {ROLE}": [
                 "path",
+                "permissions boundary",
                 "trust",
                 "description",
                 "max session duration",
-                "permissions boundary",
                 "policies",
                 "policies",
             ],

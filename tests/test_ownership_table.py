@@ -298,7 +298,7 @@ def check_cell(
         diff(wanted, observed, existing=existing, attachments=attachments)
     (conflict,) = caught.value.conflicts
     assert conflict.target == seen.target
-    assert conflict.differences or "is never adopted." in conflict.reason
+    assert conflict.differences or "is never adopted" in conflict.reason
     assert not seen.owner or f"belongs to {seen.owner}" in conflict.reason
     return conflict.advice
 
@@ -417,7 +417,7 @@ def test_no_service_linked_role_is_put_into_a_profile(
     conflict = caught.value.conflicts[-1]
     assert conflict.target == "instance-profile P"
     assert conflict.reason == (
-        "cannot be as desired; IAM lets nobody put a service-linked role into it:"
+        "cannot be as desired; IAM lets nobody put a service-linked role into it"
     )
     assert conflict.advice == "No choice would do: choose another name."
     assert existing == "adopt" or not diff(desired, State.of([LINKED, PROFILE]), existing=existing)

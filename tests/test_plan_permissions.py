@@ -143,10 +143,15 @@ ACCESS: dict[str, tuple[list[Callable[..., State]], dict[str, Any], dict[str, An
         {"parameters": BOTH, "policies": [ADMIN_POLICY.arn("aws-cn")]},
         {OF_AGENTS: {parameter("own"): READ_AND_WRITE}},
     ),
-    "who has it not, does not": (
+    "an admin writes by whatever policies": (
         ADMINS,
         {"parameters": BOTH, "policies": [SERVER_POLICY]},
-        {OF_AGENTS: {parameter("own"): READ}},
+        {OF_AGENTS: {parameter("own"): READ_AND_WRITE, parameter(COVERED): READ_AND_WRITE}},
+    ),
+    "an admin by a policy of its own": (
+        ADMINS,
+        {"parameters": BOTH, "policies": [OWN]},
+        {OF_AGENTS: {parameter("own"): READ_AND_WRITE, parameter(COVERED): READ_AND_WRITE}},
     ),
     "nor who has a namesake": (
         AGENTS,
@@ -154,7 +159,7 @@ ACCESS: dict[str, tuple[list[Callable[..., State]], dict[str, Any], dict[str, An
         {OF_AGENTS: {parameter("own"): READ, parameter(COVERED): READ}},
     ),
     "without AWS's policies nothing is covered": (
-        [*AGENTS, *ADMINS],
+        AGENTS,
         {"parameters": BOTH, "policies": [OWN]},
         {OF_AGENTS: {parameter("own"): READ, parameter(COVERED): READ}},
     ),

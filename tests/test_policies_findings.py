@@ -64,6 +64,20 @@ def test_another_inline_policy_does_not() -> None:
     assert [each.kind for each in found] == ["needs", "open"]
 
 
+DENIED = [right("ec2:*"), right("ec2:DescribeVolumes", Effect="Deny")]
+
+
+def test_what_one_inline_policy_denies_none_allows() -> None:
+    """In whichever of them, and in one document alike; what is no document says nothing."""
+    (needs, may) = policy_findings([ADMIN_POLICY], DENIED)
+    assert (needs.kind, may.kind) == ("needs", "open")
+    both = [statement for each in DENIED for statement in each.document.content()["Statement"]]
+    together = InlinePolicy("Own", {"Version": "2012-10-17", "Statement": both})
+    assert policy_findings([ADMIN_POLICY], [together]) == (needs, may)
+    nonsense = InlinePolicy("Own", "nonsense")
+    assert policy_findings([ADMIN_POLICY], [nonsense, DENIED[0]]) == (may,)
+
+
 def test_the_documents_bear_it_out() -> None:
     """In AWS's own documents, one right alone is in the server's policy and not in the admin's."""
     actions = {}

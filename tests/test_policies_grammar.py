@@ -44,6 +44,7 @@ GOOD: dict[str, Any] = {
     "an ARN with a region": one(Resource="arn:aws:logs:eu-west-1:123456789012:log-group:g:*"),
     "an open ARN": one(Resource="arn:PARTITION:ssm:*:*:parameter/own"),
     "an ARN in any partition": one(Resource="arn:*:s3:::bucket/*"),
+    "an ARN of all that a service has": one(Resource="arn:aws:ec2:*"),
     "a variable": one(Resource="arn:aws:s3:::bucket/${aws:username}/*"),
     "a condition": one(Condition={"StringEquals": {"cloudwatch:namespace": ["CWAgent"]}}),
     "an operator with all its parts": one(
@@ -79,7 +80,7 @@ BAD: dict[str, tuple[Any, str, str, bool]] = {
         " statement 0 NotPrincipal", "which is itself the principal", True,
     ),
     "a label with a space": (one(Sid="my tags"), " statement 0 Sid", "letters and digits", True),
-    "a label that is no text": (one(Sid=1), " statement 0 Sid", "letters and digits", True),
+    "a label that is no text": (one(Sid=1), " statement 0 Sid", "must be a string", True),
     "a label twice": (
         document(ALLOW | {"Sid": "A"}, ALLOW | {"Sid": "A"}),
         " statement 1 Sid", "must differ", True,
@@ -127,6 +128,45 @@ BAD: dict[str, tuple[Any, str, str, bool]] = {
     "a key without a service": (
         one(Condition={"StringEquals": {"namespace": "x"}}),
         " statement 0 Condition", "a condition key", False,
+    ),
+    "an operator in another letter case": (
+        one(Condition={"stringEquals": {"aws:TagKeys": "x"}}),
+        " statement 0 Condition", "an operator", True,
+    ),
+    "an operator without a key": (
+        one(Condition={"StringEquals": {}}),
+        " statement 0 Condition StringEquals", "must compare a key", False,
+    ),
+    "a key without a value": (
+        one(Condition={"StringEquals": {"aws:TagKeys": []}}),
+        " statement 0 Condition aws:TagKeys", "compared with something", False,
+    ),
+    "a value that is nothing": (
+        one(Condition={"StringEquals": {"aws:TagKeys": None}}),
+        " statement 0 Condition aws:TagKeys", "must be a text, a number", True,
+    ),
+    "a value that is an object": (
+        one(Condition={"StringEquals": {"aws:TagKeys": {"a": 1}}}),
+        " statement 0 Condition aws:TagKeys", "must be a text, a number", True,
+    ),
+    "a value that is a list": (
+        one(Condition={"StringEquals": {"aws:TagKeys": ["x", ["y"]]}}),
+        " statement 0 Condition aws:TagKeys", "must be a text, a number", False,
+    ),
+    "a value that is no number": (
+        one(Condition={"NumericEquals": {"aws:a": float("nan")}}),
+        "", "must be a policy document", True,
+    ),
+    "IAM in a region": (
+        one(Resource="arn:aws:iam:eu-west-1:123456789012:role/a"),
+        " statement 0 Resource", "must have no region", True,
+    ),
+    "IAM in all regions": (
+        one(Resource="arn:aws:iam:*:123456789012:role/a"),
+        " statement 0 Resource", "must have no region", True,
+    ),
+    "an ARN with too few parts": (
+        one(Resource="arn:aws:s3:b"), " statement 0 Resource", "an ARN", True,
     ),
     "an open ARN with a region": (
         one(Resource="arn:PARTITION:logs:eu-west-1:*:log-group:g"), "", "* for the region", True,

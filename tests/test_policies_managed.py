@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cwagent_iam import SERVER_POLICY, limits
+from cwagent_iam import SERVER_POLICY, IntentError, limits, plan_agent_user
 from cwagent_iam.policies import CustomerManagedPolicy, ManagedPolicy, without
 from cwagent_iam.testing import sandbox
 from tests.trusts import REGIONS
@@ -171,3 +171,17 @@ def test_one_policy_is_named_once_even_if_in_two_ways() -> None:
         assert (problem.argument, problem.rule) == ("policies[1]", "must be named only once")
     namesake = CustomerManagedPolicy(SERVER_POLICY.name)
     assert not [*limits.attachment_problems("policies", [namesake, SERVER_POLICY])]
+
+
+@pytest.mark.parametrize("other", [("own", "/"), ("Own", "/team/"), ("OWN", "/other/")])
+def test_an_account_has_one_policy_of_a_name(other: tuple[str, str]) -> None:
+    """Whatever its path and letter case, so that the other of two can never be attached."""
+    (problem,) = limits.attachment_problems("policies", [OWN, CustomerManagedPolicy(*other)])
+    assert problem.argument == "policies[1]"
+    assert "an account has one of them" in problem.rule
+    namesakes = [ManagedPolicy(*other), ManagedPolicy("own", "/team/")]
+    assert not [*limits.attachment_problems("policies", namesakes)]
+    with pytest.raises(IntentError, match=r"permissions_boundary=.* an account has one of them"):
+        plan_agent_user(policies=[OWN], permissions_boundary=CustomerManagedPolicy(*other))
+    for good in (OWN, ManagedPolicy(*other)):
+        assert plan_agent_user(policies=[OWN], permissions_boundary=good).entities

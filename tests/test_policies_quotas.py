@@ -40,7 +40,6 @@ def test_the_defaults_are_those_of_a_new_account() -> None:
     """As the quotas page has them."""
     assert attrs.asdict(Quotas()) == {field: number for field, (_, number) in NAMES.items()}
     assert Quotas() == limits.DEFAULT_QUOTAS
-    assert (limits.ATTACHED_POLICIES, limits.TRUST_SIZE) == (10, 2048)
 
 
 def test_they_are_read_from_the_account() -> None:
@@ -104,10 +103,14 @@ def test_more_policies_may_be_attached_where_the_account_allows() -> None:
     """The check of an argument takes the account's number in place of the default."""
     value = sorted(policies(11))
     (problem,) = limits.attachment_problems("policies", value)
-    assert problem.rule == "must be at most 10 policies (IAM's default quota)"
-    assert not [*limits.attachment_problems("policies", value, 11)]
-    (problem,) = limits.attachment_problems("policies", value, 5)
-    assert problem.rule == "must be at most 5 policies (IAM's quota)"
+    how = "AttachedPoliciesPerRoleQuota; if AWS has raised that, pass quotas=observe_quotas()"
+    assert problem.rule == f"must be at most 10 policies ({how})"
+    eleven, five = Quotas(policies_per_role=11), Quotas(policies_per_role=5)
+    assert not [*limits.attachment_problems("policies", value, quotas=eleven)]
+    (problem,) = limits.attachment_problems("policies", value, quotas=five)
+    assert problem.rule == "must be at most 5 policies (AttachedPoliciesPerRoleQuota)"
+    (problem,) = limits.attachment_problems("policies", value, "user", eleven)
+    assert "AttachedPoliciesPerUserQuota" in problem.rule
 
 
 def summary_of(session: boto3.Session, **numbers: object) -> None:

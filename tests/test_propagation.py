@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,12 +19,15 @@ from cwagent_iam import (
     ApplyError,
     Change,
     ChangeSet,
+    CrossAccount,
     Document,
     ObserveError,
     Propagation,
     apply,
     ensure_agent_role,
     ensure_agent_user,
+    plan_agent_role,
+    preview,
 )
 from cwagent_iam import changes as the
 from cwagent_iam.credentials.answers import KeyRequest
@@ -46,6 +50,7 @@ NO_PROFILE = ("NoSuchEntity", f"Instance Profile {ROLE} cannot be found.")
 NOT_INSIDE = ("NoSuchEntity", f"Role {ROLE} in Instance Profile {ROLE} cannot be found.")
 NO_POLICY = ("NoSuchEntity", "Policy ARN does not exist or is not attachable.")
 NOT_ATTACHED = ("NoSuchEntity", "Policy ARN was not found.")
+NO_ROLE_BOUNDARY = ("NoSuchEntity", "The role has no permissions boundary.")
 NO_BOUNDARY = ("NoSuchEntity", "Scope ARN: ARN does not exist or is not attachable.")
 BUSY = ("ConcurrentModification", "")
 IN_USE = ("DeleteConflict", "Cannot delete entity, must detach all policies first.")
@@ -84,6 +89,15 @@ NEW_TRUST = Document.parse(
     }
 )
 TRUSTING = the.CreateRole(name=ROLE, trust=NEW_TRUST)
+NEW_ROLE = "arn:aws:iam::123456789012:role/team/new"
+SESSION = "arn:aws:sts::123456789012:assumed-role/new/here"
+BAD_SESSION = ("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{SESSION}"')
+OTHER_PATH = NEW_ROLE.replace("/team/", "/")
+BAD_PATH = ("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{OTHER_PATH}"')
+TRUSTING_PATH = the.CreateRole(name=ROLE, trust=CrossAccount([OTHER_PATH]).document())
+NO_NAME = ("MalformedPolicyDocument", "Invalid principal in policy")
+TRUSTING_BOTH = the.CreateRole(name=ROLE, trust=CrossAccount([PRINCIPAL, NEW_ROLE]).document())
+TRUSTING_SESSION = the.CreateRole(name=ROLE, trust=CrossAccount([SESSION]).document())
 TRUST_AGAIN = the.UpdateAssumeRolePolicy(name=ROLE, trust=NEW_TRUST)
 
 
@@ -103,6 +117,7 @@ class Case(NamedTuple):
     applied: tuple[Change, ...] = ()
     seen: tuple[str, ...] = ()
     arns: tuple[str, ...] = ()
+    seen_arns: tuple[str, ...] = ()
 
 
 # For each rule what it is for, and near misses: the same code where it means something else.
@@ -147,6 +162,9 @@ CASES: dict[str, Case] = {
     "out already": Case("read back", NOT_INSIDE, TAKE_OUT),
     "take out denied": Case("final", DENIED, TAKE_OUT),
     "gone already": Case("read back", NO_ROLE, DELETE),
+    "boundary gone already": Case(
+        "read back", NO_ROLE_BOUNDARY, the.DeleteRolePermissionsBoundary(name=ROLE)
+    ),
     "profile gone already": Case("read back", NO_PROFILE, DELETE_PROFILE),
     "user gone already": Case("read back", NO_USER, DELETE_USER),
     "delete denied": Case("final", DENIED, DELETE),
@@ -162,6 +180,28 @@ CASES: dict[str, Case] = {
     "new principal": Case("wait", BAD_TRUST, TRUSTING, (), (), (PRINCIPAL,)),
     "new principal, update": Case("wait", BAD_TRUST, TRUST_AGAIN, (), (), (PRINCIPAL,)),
     "principal not new": Case("final", BAD_TRUST, TRUSTING, (MADE_USER,), (), (f"{PRINCIPAL}s",)),
+    "principal seen": Case("look again", BAD_TRUST, TRUSTING, seen_arns=(PRINCIPAL,)),
+    "another principal seen": Case("final", BAD_TRUST, TRUSTING, seen_arns=(f"{PRINCIPAL}s",)),
+    "new principal beside an absent one": Case(
+        "final", BAD_TRUST, TRUSTING_BOTH, arns=(NEW_ROLE,), seen_arns=(NEW_ROLE,)
+    ),
+    "new principal that is not named": Case("wait", NO_NAME, TRUSTING_BOTH, arns=(NEW_ROLE,)),
+    "session of a new role": Case("wait", BAD_SESSION, TRUSTING_SESSION, arns=(NEW_ROLE,)),
+    "session of a role seen": Case(
+        "look again", BAD_SESSION, TRUSTING_SESSION, seen_arns=(NEW_ROLE,)
+    ),
+    "new principal by another path": Case(
+        "final", BAD_PATH, TRUSTING_PATH, arns=(NEW_ROLE,), seen_arns=(NEW_ROLE,)
+    ),
+    "session in another partition": Case(
+        "final", BAD_SESSION, TRUSTING_SESSION, arns=(NEW_ROLE.replace("aws:", "aws-cn:"),)
+    ),
+    "session of a new user": Case(
+        "final", BAD_SESSION, TRUSTING_SESSION, arns=(NEW_ROLE.replace("role", "user"),)
+    ),
+    "session of another role": Case(
+        "final", BAD_SESSION, TRUSTING_SESSION, arns=(NEW_ROLE.replace("new", "newer"),)
+    ),
     "no principal of this change": Case("final", BAD_TRUST, ATTACH, (), (), (PRINCIPAL,)),
     "new principal, other words": Case(
         "final", ("MalformedPolicyDocument", "Syntax errors."), TRUSTING, (), (), (PRINCIPAL,)
@@ -185,6 +225,7 @@ def run_of(case: Case) -> Run:
     run = Run(Propagation(), 0.0, applied=list(case.applied), known=known)
     run.seen.update(case.seen)
     run.arns.update(case.arns)
+    run.seen_arns.update(case.seen_arns)
     return run
 
 
@@ -212,7 +253,7 @@ class TestRules:
                 for rule in RULES
                 if operation.startswith(rule.operation)
                 and (rule.code, rule.fragment in words.lower()) == (code, True)
-                and rule.applies(case.change, run_of(case))
+                and rule.applies(case.change, run_of(case), words.lower())
             )
             deciding.add(next(fitting, None))
         assert deciding == {*RULES, None}
@@ -357,6 +398,20 @@ class TestAtOnce:
             ChangeSet((new, TRUSTING)), iam=client, propagation=virtual_time.propagation()
         )
         assert (result.changes, virtual_time.slept) == ((new, TRUSTING), [0.25, 0.5, 1.0])
+
+    def test_cleared_boundary(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """Where a rival has cleared it in between, IAM may say that there is none; that will do."""
+        bounded = functools.partial(ensure_agent_role, instance_profile=False, session=session)
+        bounded(permissions_boundary=SERVER_POLICY)
+        changes = preview(
+            plan_agent_role(instance_profile=False, permissions_boundary=""), session=session
+        )
+        session.client("iam").delete_role_permissions_boundary(RoleName=ROLE)
+        client = session.client("iam")
+        answer(client, "DeleteRolePermissionsBoundary", itertools.repeat(NO_ROLE_BOUNDARY))
+        result = apply(changes, iam=client, propagation=virtual_time.propagation())
+        assert not result.changed
+        assert not bounded(permissions_boundary="").changed
 
     def test_absent_boundary(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """A boundary that does not exist fails at once, though the role is brand-new."""

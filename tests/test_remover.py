@@ -181,7 +181,10 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
     "a name in another letter case": (
         plan_agent_user("u"),
         [USER],
-        "is still used: as U, in another letter case",
+        (
+            "user U is not what was named: it has another letter case.\n"
+            "It is left alone: name it as it is."
+        ),
     ),
     "an inline policy that intent does not name": (
         plan_agent_user("U", inline_policies=[READ]),
@@ -377,7 +380,7 @@ def test_what_is_ours_is_as_strict_about_what_hangs_on_it() -> None:
 def test_another_letter_case_is_not_what_was_attached_to() -> None:
     """Somebody else's user of a name in another case is left alone, and named."""
     found = State.of([attrs.evolve(USER, tags=(), access_keys=frozenset({"AKIA"}))])
-    with pytest.raises(ConflictError, match="user U is still used: as U, in another") as caught:
+    with pytest.raises(ConflictError, match="user U is not what was named") as caught:
         removal(plan_agent_user("u"), found, existing="attach")
     assert "access_keys" not in str(caught.value)
 
@@ -416,7 +419,7 @@ def test_a_profile_that_stays_may_hold_a_role_that_is_to_go() -> None:
     with pytest.raises(ConflictError) as caught:
         removal(TWO_ROLES, State.of(found), existing="attach")
     (conflict,) = caught.value.conflicts
-    assert f"{conflict.target} {conflict.reason}" == ("role A is still used: instance-profile B.")
+    assert f"{conflict.target} {conflict.reason}" == "role A is still used: instance-profile B"
 
 
 def test_what_old_state_shows_to_hold_a_role_does_not_stop_it() -> None:

@@ -285,7 +285,7 @@ def test_sizes_are_right_to_both_or_to_neither(spaces: int, accounts: int, iam: 
     document = json.loads(LAMBDA)
     document["Statement"][0]["Principal"] = principal
     text = json.dumps(document, indent=spaces or None)
-    right = is_right(limits.size_problems("trust", Document.parse(text), limits.TRUST_SIZE))
+    right = is_right(limits.trust_size_problems("trust", Document.parse(text)))
     assert accepts_role(iam, AssumeRolePolicyDocument=text) == right
 
 

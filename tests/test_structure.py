@@ -17,6 +17,7 @@ TESTS = Path(__file__).parent
 ROOMS = [
     "display",
     "errors",
+    "arguments",
     "findings",
     "documents",
     "policies",
@@ -93,6 +94,31 @@ def test_a_room_imports_only_rooms_before_it(name: str) -> None:
         each.split(".")[1] for each in imports_of(MODULES[name]) if each.startswith("cwagent_iam.")
     }
     assert rooms <= allowed
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Within a room too, types included; what a package gives on counts for all that is in it."""
+    modules = {
+        name.removesuffix(".py").removesuffix("/__init__"): path for name, path in MODULES.items()
+    }
+    arrows = {
+        name: {
+            found
+            for each in imports_of(path)
+            if (found := module_of(each, set(modules))) not in {"", name}
+        }
+        for name, path in modules.items()
+    }
+    while free := {name for name, needed in arrows.items() if not needed & arrows.keys()}:
+        arrows = {name: needed for name, needed in arrows.items() if name not in free}
+    assert arrows == {}
+
+
+def module_of(imported: str, modules: set[str]) -> str:
+    """Return which of our *modules* a dotted name is in; empty if it is in none."""
+    path = imported.removeprefix("cwagent_iam.").replace(".", "/")
+    parents = (path, path.rpartition("/")[0])
+    return next((each for each in parents if each in modules), "") if path != imported else ""
 
 
 @pytest.mark.parametrize("name", PURE)

@@ -79,6 +79,28 @@ def test_several_trusts_can_be_joined() -> None:
         CustomTrust.of(EC2(), ECSTask("1"))
 
 
+def test_joined_trusts_may_have_the_same_labels() -> None:
+    """A label means nothing, and IAM refuses one that stands twice."""
+    labelled = custom(GOOD | {"Sid": "Own"})
+    assert CustomTrust.of(labelled, labelled).document() == labelled.document()
+
+
+@pytest.mark.parametrize(("value", "joins"), [("${aws:username}", False), ("plain", True)])
+def test_a_trust_in_the_older_version_is_joined_if_it_means_the_same(
+    value: str,
+    joins: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """There what looks like a variable is plain text, so that it would change its meaning."""
+    older = custom(
+        GOOD | {"Condition": {"StringEquals": {"aws:PrincipalTag/a": value}}}, Version="2008-10-17"
+    )
+    if joins:
+        assert CustomTrust.of(EC2(), older).document().allows(older.document())
+    else:
+        with pytest.raises(IntentError, match="must have the version 2012-10-17 to be joined"):
+            CustomTrust.of(EC2(), older)
+
+
 NOT_OURS = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
 FOR_EC2: dict[str, tuple[CustomTrust, bool]] = {
     "as the guide says": (custom(GOOD), True),
@@ -109,7 +131,7 @@ def test_it_is_told_whether_ec2_may_assume_the_role(
     planned = plan_agent_role(trust=trust).entities
     assert [entity.kind for entity in planned] == ["role", "instance-profile"][: 1 + expected]
     if not expected:
-        with pytest.raises(IntentError, match="it would serve nobody"):
+        with pytest.raises(IntentError, match="a profile would serve nobody"):
             plan_agent_role(trust=trust, instance_profile=True)
 
 
@@ -146,7 +168,7 @@ ACCEPTED: dict[str, CustomTrust] = {
         | {
             "Condition": {
                 "ForAllValues:StringLikeIfExists": {"aws:TagKeys": ["a"]},
-                "stringnotequalsignorecase": {"a:b": "c"},
+                "StringNotEqualsIgnoreCase": {"a:b": "c"},
                 "Null": {"sts:ExternalId": "true"},
                 "Bool": {"aws:SecureTransport": True},
                 "NumericLessThanEquals": {"aws:MultiFactorAuthAge": 60},
@@ -187,9 +209,9 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "no JSON": ("{", DOCUMENT, NOT_A_DOCUMENT),
     "no statement": ({"Version": "2012-10-17"}, DOCUMENT, NOT_A_DOCUMENT),
     "no effect": ({"Statement": without("Effect")}, DOCUMENT, NOT_A_DOCUMENT),
-    "an empty list": (custom(), f"{DOCUMENT}['Statement']", "must have a statement"),
-    "a later version": (custom(GOOD, Version="2026-01-01"), f"{DOCUMENT}['Version']", "2012-10-17"),
-    "a comment": (custom(GOOD, Comment="x"), f"{DOCUMENT}['Comment']", "must not be in"),
+    "an empty list": (custom(), f"{DOCUMENT} Statement", "must have a statement"),
+    "a later version": (custom(GOOD, Version="2026-01-01"), f"{DOCUMENT} Version", "2012-10-17"),
+    "a comment": (custom(GOOD, Comment="x"), f"{DOCUMENT} Comment", "must not be in"),
     "a resource": (custom(GOOD | {"Resource": "*"}), f"{STATEMENT} Resource", "must not be in"),
     "no principal": (custom(without("Principal")), STATEMENT, "either Principal or NotPrincipal"),
     "no action": (custom(without("Action")), f"{STATEMENT} Action", "must name an action"),
@@ -264,12 +286,29 @@ REFUSED: dict[str, tuple[Any, str, str]] = {
     "a provider without a name": (
         custom(GOOD | {"Principal": {"Federated": ""}}),
         f"{STATEMENT} Principal Federated",
-        "must name one identity provider",
+        "must be the ARN of an identity provider",
     ),
     "any provider": (
         custom(GOOD | {"Principal": {"Federated": "*"}}),
         f"{STATEMENT} Principal Federated",
-        "must name one identity provider",
+        "must be the ARN of an identity provider",
+    ),
+    "a provider by no name": (
+        custom(GOOD | {"Principal": {"Federated": "not an arn"}}),
+        f"{STATEMENT} Principal Federated",
+        "must be the ARN of an identity provider",
+    ),
+    "brackets in an action": (
+        custom(GOOD | {"Action": "sts:[a]ssumerole"}),
+        f"{STATEMENT} Action",
+        "must be an action of STS",
+    ),
+    "a label that is no text": (custom(GOOD | {"Sid": 5}), f"{STATEMENT} Sid", "must be a string"),
+    "an id that is no text": (custom(GOOD, Id=5), f"{DOCUMENT} Id", "must be a string"),
+    "an operator in another letter case": (
+        custom(GOOD | {"Condition": {"stringEquals": {"a:b": "c"}}}),
+        f"{STATEMENT} Condition",
+        "must be an operator that IAM knows",
     ),
     "an unknown operator": (
         custom(GOOD | {"Condition": {"StringIs": {"a:b": "c"}}}),

@@ -72,6 +72,14 @@ OWN: dict[str, tuple[Trust, list[tuple[str, str]]]] = {
         IRSA(ISSUER, service_account="*", account_id=ACCOUNT),
         [("needs", PROVIDER)],
     ),
+    "IRSA, one service account in all namespaces": (
+        IRSA(ISSUER, "*", "agent", account_id=ACCOUNT),
+        [("needs", PROVIDER)],
+    ),
+    "IRSA, some namespaces": (
+        IRSA(ISSUER, "*-obs", "*", account_id=ACCOUNT),
+        [("needs", PROVIDER)],
+    ),
     "IRSA, a cluster's": (
         IRSA(ISSUER, "*", "*", account_id=ACCOUNT),
         [("needs", PROVIDER), ("open", PROVIDER)],
@@ -112,7 +120,11 @@ NEVER: dict[str, tuple[Any, dict[str, Any]]] = {
     "one other than": (BY_ROLE, {"ForAnyValue:StringNotEquals": {ID: ["x"]}}),
     "of everybody": ("*", {"StringEquals": {ID: "x"}}),
     "of a service": ({"Service": "ssm"}, {"StringEquals": {ID: "x"}}),
+    "of a token": (BY_TOKEN, {"StringEquals": {ID: "x"}}),
+    "a claim of another issuer": (BY_TOKEN, {"StringEquals": {"other.example.com:sub": "x"}}),
+    "a claim below the issuer": (BY_TOKEN, {"StringLike": {f"{ISSUER}/id:aud": "x"}}),
     "an MFA device": (BY_ROLE, {"Bool": {MFA: "true"}}),
+    "an MFA device, by name": (BY_ROLE, {"Bool": {MFA: "True"}}),
     "an MFA device of a token": (BY_TOKEN, {"Bool": {MFA: True}}),
     "a recent code": (BY_ROLE, {"NumericLessThan": {AGE: "3600"}}),
     "a tag": (BY_ROLE, {"StringEquals": {TAG: "x"}}),
@@ -139,10 +151,6 @@ SATISFIED: dict[str, tuple[Any, dict[str, Any]]] = {
     "an external id if there is one": (BY_ROLE, {"StringEqualsIfExists": {ID: "x"}}),
     "one of several if there is one": (BY_ROLE, {"ForAnyValue:StringEqualsIfExists": {ID: "x"}}),
     "no external id": (BY_ROLE, {"Null": {ID: "true"}}),
-    "an external id from EKS": (
-        {"Federated": PROVIDER},
-        {"StringEquals": {ID: "x"}},
-    ),
     "MFA for users": (BY_ROLE, {"BoolIfExists": {MFA: "true"}}),
     "no MFA": (BY_ROLE, {"Bool": {MFA: "false"}}),
     "something of MFA": (BY_ROLE, {"Null": {MFA: "false"}}),
@@ -153,7 +161,15 @@ SATISFIED: dict[str, tuple[Any, dict[str, Any]]] = {
     "any name": (BY_ROLE, {"StringLike": {NAME: "*"}}),
     "another name": (BY_ROLE, {"StringNotEquals": {NAME: "root"}}),
     "a name of a service": ({"Service": "ec2"}, {"StringEquals": {NAME: "x"}}),
+    "any name that is one": (BY_ROLE, {"StringLike": {NAME: "?*"}}),
     "another key": (BY_ROLE, {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
+    "another key of a token": (BY_TOKEN, {"StringEquals": {"aws:SourceIp": "10.0.0.1"}}),
+    "a claim of the issuer": (BY_TOKEN, {"StringEquals": {f"{ISSUER.upper()}:amr": "x"}}),
+    "a claim of one of the issuers": (
+        {"Federated": [PROVIDER, f"{PROVIDER}/two"]},
+        {"StringEquals": {f"{ISSUER}/two:sub": "x"}},
+    ),
+    "a claim if there is one": (BY_TOKEN, {"StringEqualsIfExists": {"other.example.com:sub": "x"}}),
 }
 
 
@@ -180,7 +196,7 @@ DENIED: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"StringNotEquals": {ID: "x", "aws:PrincipalOrgID": "o-1"}},
         [],
     ),
-    "always": ({}, []),
+    "always": ({}, [ROLE]),
 }
 
 
@@ -188,11 +204,124 @@ DENIED: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_a_denial_of_what_the_agent_lacks_denies_the_agent(
     condition: dict[str, Any], expected: list[str]
 ) -> None:
-    """If all of its conditions are certain to be met; a denial without any is the owner's will."""
-    denial = trusting("*", condition=condition, effect="Deny")
-    assert never(trusting(BY_ROLE), denial) == [key.lower() for key in expected]
+    """If all of its conditions are certain to be met, and it is about whoever is let in."""
+    lowered = [key if key == ROLE else key.lower() for key in expected]
+    for principal in ("*", BY_ROLE, {"AWS": SOURCE}):
+        denial = trusting(principal, condition=condition, effect="Deny")
+        assert never(trusting(BY_ROLE), denial) == lowered
     elsewhere = trusting("*", "sts:TagSession", condition=condition, effect="Deny")
     assert never(trusting(BY_ROLE), elsewhere) == []
+    for principal in ({"AWS": ACCOUNT}, {"AWS": f"{ROLE}2"}, {"Service": "ec2"}):
+        others = trusting(principal, condition=condition, effect="Deny")
+        assert never(trusting(BY_ROLE), others) == []
+
+
+GUARD = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+OUT: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
+    "a service": (
+        [trusting({"Service": "ec2"}), trusting({"Service": "ec2"}, effect="Deny")],
+        ["ec2"],
+    ),
+    "everybody": ([trusting({"Service": "ec2"}), trusting("*", effect="Deny")], ["ec2"]),
+    "one of two": (
+        [trusting({"Service": ["ec2", "ssm"]}), trusting({"Service": "ssm"}, effect="Deny")],
+        ["ssm"],
+    ),
+    "under the same condition": (
+        [
+            trusting({"Service": "ssm"}, condition=GUARD),
+            trusting({"Service": "ssm"}, condition=GUARD, effect="Deny"),
+        ],
+        ["ssm"],
+    ),
+    "under a looser condition": (
+        [
+            trusting({"Service": "ssm"}, condition=GUARD),
+            trusting(
+                {"Service": "ssm"},
+                condition={"StringLike": {"aws:SourceAccount": "*"}},
+                effect="Deny",
+            ),
+        ],
+        ["ssm"],
+    ),
+    "under another condition": (
+        [
+            trusting({"Service": "ssm"}),
+            trusting({"Service": "ssm"}, condition=GUARD, effect="Deny"),
+        ],
+        [],
+    ),
+    "by a wildcard": (
+        [trusting({"Service": "ec2"}), trusting({"Service": "ec2"}, "sts:*", effect="Deny")],
+        ["ec2"],
+    ),
+    "from what it does not take": (
+        [
+            trusting({"Service": "ec2"}, ASSUME, "sts:TagSession"),
+            trusting({"Service": "ec2"}, "sts:TagSession", effect="Deny"),
+        ],
+        [],
+    ),
+    "from the tags that pods take": (
+        [
+            trusting({"Service": "pods.eks"}, ASSUME, "sts:TagSession"),
+            trusting({"Service": "pods.eks"}, "sts:TagSession", effect="Deny"),
+        ],
+        ["pods.eks"],
+    ),
+    "a part of an account": ([trusting({"AWS": SOURCE}), trusting(BY_ROLE, effect="Deny")], []),
+    "all but one": (
+        [
+            trusting({"Service": "ec2"}),
+            {"Effect": "Deny", "NotPrincipal": {"Service": "ec2"}, "Action": ASSUME},
+        ],
+        [],
+    ),
+    "a stranger": (
+        [
+            trusting({"Service": "lambda.amazonaws.com"}),
+            trusting({"Service": "lambda.amazonaws.com"}, effect="Deny"),
+        ],
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("statements", "expected"), OUT.values(), ids=OUT)
+def test_who_is_let_in_and_denied_stays_out(
+    statements: list[dict[str, Any]], expected: list[str]
+) -> None:
+    """Where the denial is certain, and about all of whom the other statement lets in."""
+    assert never(*statements) == expected
+
+
+@pytest.mark.parametrize(
+    "operator", ["StringEqualsIfExists", "ForAllValues:StringEquals", "StringNotEquals"]
+)
+def test_what_need_not_be_sent_is_not_needed(operator: str) -> None:
+    """Where a condition is met without its key, the agent need not send it."""
+    by_role = trusting(BY_ROLE, condition={operator: {"aws:SourceAccount": SOURCE}})
+    assert found(by_role) == [("needs", ROLE)]
+    pods = trusting(
+        {"Service": "pods.eks"}, ASSUME, "sts:TagSession", condition={operator: {TAG: "x"}}
+    )
+    assert found(pods) == [("needs", "pods.eks")]
+
+
+def test_a_denial_of_what_the_agent_lacks_may_have_the_conditions_of_who_is_let_in() -> None:
+    """What is met anyway does not spare it."""
+    let_in = trusting(BY_ROLE, condition=GUARD)
+    denial = trusting("*", condition=GUARD | {"StringNotEquals": {ID: "x"}}, effect="Deny")
+    assert never(let_in, denial) == [ID.lower()]
+
+
+def test_what_is_never_met_is_said_of_the_statement_only() -> None:
+    """Another statement may let the agent in, so the role itself is not called useless."""
+    vendor = trusting({"AWS": ACCOUNT}, condition={"StringEquals": {ID: "x"}})
+    document = Document.parse({"Statement": [trusting({"Service": "ec2"}), vendor]})
+    (finding,) = (each for each in trust_findings(document) if each.kind == "never")
+    assert finding.sentence.endswith("So this statement never lets it in.")
 
 
 LACKING: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
@@ -202,6 +331,16 @@ LACKING: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
         [],
     ),
     "pods with everything": ([trusting({"Service": "pods.eks"}, "sts:*")], []),
+    "pods with nothing but tags": (
+        [trusting({"Service": "pods.eks"}, "sts:TagSession")],
+        ["pods.eks"],
+    ),
+    "EC2 with something else": ([trusting({"Service": "ec2"}, "sts:TagSession")], ["ec2"]),
+    "certificates without the rest": (
+        [trusting({"Service": "rolesanywhere"}, condition=GUARD)],
+        ["rolesanywhere"],
+    ),
+    "a role with something else": ([trusting(BY_ROLE, "sts:TagSession")], []),
     "a token as a role": ([trusting(BY_TOKEN)], [PROVIDER]),
     "a token": ([trusting(BY_TOKEN, WEB)], []),
     "SAML": ([trusting({"Federated": SAML}, "sts:AssumeRoleWithSAML")], [SAML]),
@@ -216,11 +355,21 @@ LACKING: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
 
 
 @pytest.mark.parametrize(("statements", "expected"), LACKING.values(), ids=LACKING)
-def test_some_principals_work_by_one_action_alone(
+def test_each_principal_takes_its_actions(
     statements: list[dict[str, Any]], expected: list[str]
 ) -> None:
     """Pods need their session tags, tokens their own action; SAML is not for the agent at all."""
     assert never(*statements) == expected
+
+
+def test_what_is_not_allowed_is_named() -> None:
+    """With all that it takes, as the guide of the service lists it."""
+    document = Document.parse({"Statement": trusting({"Service": "rolesanywhere"})})
+    sentence = trust_findings(document)[0].sentence
+    assert sentence == (
+        "It takes sts:AssumeRole, sts:SetSourceIdentity, sts:TagSession; "
+        "not allowed to it: sts:SetSourceIdentity, sts:TagSession."
+    )
 
 
 OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -230,8 +379,28 @@ OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
         [],
     ),
     "SSM of a source": (
-        trusting({"Service": "ssm"}, condition={"ArnLike": {"AWS:SourceArn": "arn:*"}}),
+        trusting({"Service": "ssm"}, condition={"ArnLike": {"AWS:SourceArn": "arn:aws:ssm:*"}}),
         [],
+    ),
+    "SSM of an organisation": (
+        trusting({"Service": "ssm"}, condition={"StringEquals": {"aws:SourceOrgID": "o-1"}}),
+        [],
+    ),
+    "SSM of any source": (
+        trusting({"Service": "ssm"}, condition={"ArnLike": {"AWS:SourceArn": "arn:*"}}),
+        ["ssm"],
+    ),
+    "SSM of any account": (
+        trusting({"Service": "ssm"}, condition={"StringLike": {"aws:SourceAccount": ["1", "*"]}}),
+        ["ssm"],
+    ),
+    "SSM of some account": (
+        trusting({"Service": "ssm"}, condition={"Null": {"aws:SourceAccount": "false"}}),
+        ["ssm"],
+    ),
+    "SSM of all accounts but one": (
+        trusting({"Service": "ssm"}, condition={"StringNotEquals": {"aws:SourceAccount": "1"}}),
+        ["ssm"],
     ),
     "any trust anchor": (trusting({"Service": "rolesanywhere"}), ["rolesanywhere"]),
     "EC2": (trusting({"Service": "ec2"}), []),
@@ -254,11 +423,42 @@ OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
         ),
         [PROVIDER],
     ),
+    "any subject of the cluster": (
+        trusting(BY_TOKEN, WEB, condition={"StringLike": {f"{ISSUER}:sub": "system:*"}}),
+        [PROVIDER],
+    ),
+    "some subject": (
+        trusting(BY_TOKEN, WEB, condition={"Null": {f"{ISSUER}:sub": "false"}}),
+        [PROVIDER],
+    ),
+    "a subject of another issuer": (
+        trusting(BY_TOKEN, WEB, condition={"StringEquals": {"other.example.com:sub": "a"}}),
+        [PROVIDER],
+    ),
+    "the pods of a namespace": (
+        trusting(
+            BY_TOKEN, WEB, condition={"StringLike": {f"{ISSUER}:sub": "system:serviceaccount:a:*"}}
+        ),
+        [],
+    ),
+    "a subject that is an asterisk": (
+        trusting(BY_TOKEN, WEB, condition={"StringEquals": {f"{ISSUER}:sub": "*"}}),
+        [],
+    ),
     "one subject": (
         trusting(BY_TOKEN, WEB, condition={"StringEquals": {f"{ISSUER}:sub": "a"}}),
         [],
     ),
     "everybody": (trusting("*"), ["*"]),
+    "everybody by TLS": (trusting("*", condition={"Bool": {"aws:SecureTransport": "true"}}), ["*"]),
+    "everybody by any ARN": (
+        trusting("*", condition={"StringLike": {"aws:PrincipalArn": "*"}}),
+        ["*"],
+    ),
+    "everybody who has an ARN": (
+        trusting("*", condition={"Null": {"aws:PrincipalArn": "false"}}),
+        ["*"],
+    ),
     "everybody in the organisation": (
         trusting("*", condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}),
         [],
@@ -278,6 +478,8 @@ def test_what_was_deleted_shows_as_a_bare_id(unique_id: str) -> None:
     """IAM puts it there; to deny it is as dead as to allow it."""
     for effect in ("Allow", "Deny"):
         assert ("dead", unique_id) in found(trusting({"AWS": [unique_id, ROLE]}, effect=effect))
+    but = {"Effect": "Deny", "NotPrincipal": {"AWS": unique_id}, "Action": ASSUME}
+    assert ("dead", unique_id) in found(trusting({"Service": "ec2"}), but)
     assert "dead" not in dict(found(trusting({"Federated": unique_id})))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from cwagent_iam import Document, limits
+from cwagent_iam import Document
+from cwagent_iam.limits import DEFAULT_QUOTAS
 from cwagent_iam.testing import sandbox
 from cwagent_iam.trust import EC2_TRUST, PARTITIONS, localise, neutral, neutralise, trust_findings
 from tests.trusts import REGIONS, SOURCE, trusts_in
@@ -119,8 +120,11 @@ def test_trusts_differ_and_so_do_their_documents(partition: str) -> None:
         ("cross-account", "cross-account-guarded"),
         ("custom", "ec2"),
         ("custom", "ssm-hybrid"),
+        ("custom", "ssm-hybrid-region"),
         ("ecs-task", "ecs-task-guarded"),
         ("pod-identity", "pod-identity-agent"),
+        ("roles-anywhere", "roles-anywhere-certificate"),
+        ("ssm-hybrid", "ssm-hybrid-region"),
     }
 
 
@@ -138,7 +142,7 @@ def test_a_trust_allows_itself(name: str, partition: str) -> None:
 def test_a_trust_fits_the_quota(name: str, partition: str) -> None:
     """All that the library writes itself is far below 2,048 characters."""
     written = localise(document_of(name, partition), partition)
-    assert written.size < limits.TRUST_SIZE / 2
+    assert written.size < DEFAULT_QUOTAS.trust_size / 2
 
 
 @everywhere

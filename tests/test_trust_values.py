@@ -397,6 +397,8 @@ GOOD: dict[str, Trust] = {
     "a federated user": CrossAccount([f"arn:aws:sts::{SOURCE}:federated-user/a"]),
     "a role elsewhere": CrossAccount([ROLE.replace(":aws:", ":aws-iso-b:"), SOURCE]),
     "a bucket": CrossAccount([ROLE], source_arn="arn:aws:s3:::bucket"),
+    "instances of any account": CrossAccount([ROLE], source_arn="arn:aws:ec2:*:*:instance/*"),
+    "regions by a pattern": CrossAccount([ROLE], source_arn=f"arn:aws:ec2:eu-west-?:{SOURCE}:*"),
     "any namespace": IRSA(PROVIDER, namespace="*"),
     "a long namespace": IRSA(PROVIDER, namespace="a" * 63),
     "a long service account": IRSA(PROVIDER, service_account=f"a.{'b' * 251}"),

@@ -108,14 +108,19 @@ def intents(draw: DrawFn, name: str = "Agent", trusted: tuple[str, ...] = ()) ->
     """Any intent for a role or for a user, with a trust in *trusted* ARNs among the others."""
     # The policies of customers are all of one account: IAM attaches no others.
     home = draw(st.sampled_from([OWN, OWN, OWN_ELSEWHERE]))
-    pool = st.sampled_from([SERVER_POLICY, ADMIN_POLICY, READ_ONLY, OWN_OF_AWS, home, *OPEN])
+    of_aws = [SERVER_POLICY, ADMIN_POLICY, READ_ONLY, OWN_OF_AWS]
+    pool = st.sampled_from([*of_aws, home, *OPEN])
+    policies = draw(st.lists(pool, max_size=4, unique_by=_what_it_may_be))
+    # So is the boundary, and of a name there is but one.
+    held = [policy for policy in policies if policy.account != "aws"]
+    limits = [each for each in [home, *OPEN] if all(map(each.may_be, held))]
     inline = st.dictionaries(st.sampled_from(["Read", "Tags"]), documents)
     arguments = {
-        "policies": draw(st.lists(pool, max_size=4, unique_by=_what_it_may_be)),
+        "policies": policies,
         "inline_policies": [InlinePolicy(*pair) for pair in draw(inline).items()],
         "parameters": draw(st.sampled_from([(), (), ("my-agent",)])),
         "path": draw(st.none() | st.sampled_from(PATHS)),
-        "permissions_boundary": draw(st.sampled_from([None, None, ""]) | pool),
+        "permissions_boundary": draw(st.sampled_from([None, None, "", *of_aws, *limits])),
         "tags": draw(st.none() | intended_tags),
     }
     if draw(st.sampled_from([True, False, False])):
@@ -133,8 +138,9 @@ def intents(draw: DrawFn, name: str = "Agent", trusted: tuple[str, ...] = ()) ->
     return Intent(plan_agent_role, name, arguments)
 
 
-def _what_it_may_be(policy: ManagedPolicy) -> tuple[str, str, bool]:
-    return policy.path, policy.name, policy.account == "aws"
+def _what_it_may_be(policy: ManagedPolicy) -> tuple[str, str]:
+    """An account has one policy of a name, whatever its path."""
+    return policy.name, policy.path if policy.account == "aws" else ""
 
 
 @st.composite

@@ -13,13 +13,13 @@ from cwagent_iam.policies import ManagedPolicy
 
 if TYPE_CHECKING:
     from cwagent_iam.errors import Difference
-    from cwagent_iam.state import Entity, State, Tags
+    from cwagent_iam.state import Boundary, Entity, State, Tags
 
 Symbol: TypeAlias = Literal["+", "~", "-"]
 
 
 class Wave(enum.IntEnum):
-    """When a change is made: what is in one wave may be done at once."""
+    """When a change is made; `ChangeSet.waves` says what may be done at once."""
 
     CREATE = 0
     MEND = 1
@@ -28,7 +28,8 @@ class Wave(enum.IntEnum):
     """Detach, clear a boundary, take out of a profile, delete keys: before deletion, which is
     refused otherwise."""
     FINISH = 3
-    """Put a role that is complete into a profile that is free, and delete what is bare."""
+    """Put a role that is complete into a profile, in place of another one if need be, and delete
+    what is bare."""
 
 
 @attrs.frozen(kw_only=True)
@@ -44,8 +45,19 @@ class BaseChange(abc.ABC):
     wave: ClassVar[Wave]
     creates: ClassVar[bool] = False
     repeatable: ClassVar[bool] = True
+    apart: ClassVar[bool] = False
 
     name: str
+
+    @property
+    def sign(self) -> Symbol:
+        """Its symbol; ``+`` adds something, ``~`` changes something, ``-`` takes something away."""
+        return self.symbol
+
+    @property
+    def due(self) -> Wave:
+        """When it is made."""
+        return self.wave
 
     @property
     def operation(self) -> str:
@@ -62,15 +74,35 @@ class BaseChange(abc.ABC):
         """The kind and name of everything that it touches."""
         return frozenset({self.target})
 
+    def needs_in(self, account_id: str) -> frozenset[str]:
+        """Name what it needs that is in an account; empty if it is not known which that is."""
+        del account_id
+        return self.needs
+
+    @property
+    def open_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The policies in it that leave their account open, which is the caller's then."""
+        return ()
+
     @property
     def permissions(self) -> frozenset[str]:
         """The IAM actions that the caller must be allowed (service authorization reference)."""
         return frozenset({f"iam:{self.operation}"})
 
     @property
+    def leads_to(self) -> BaseChange | None:
+        """The change without which this one is not to be made; `None` for most."""
+        return None
+
+    @property
+    def part(self) -> str:
+        """The policy, role or key that it is about; empty where that is the target itself."""
+        return ""
+
+    @property
     def detail(self) -> str:
         """What is set, in words; empty where the operation says it all."""
-        return ""
+        return self.part
 
     @abc.abstractmethod
     def after(self, state: State) -> State:
@@ -88,7 +120,7 @@ class BaseChange(abc.ABC):
 
     def __str__(self) -> str:
         """One line, as in ``+ AttachRolePolicy NAME: POLICY``."""
-        line = f"{self.symbol} {self.operation} {self.name}"
+        line = f"{self.sign} {self.operation} {self.name}"
         return one_line(f"{line}: {self.detail}" if self.detail else line)
 
     def _evolve(self, state: State, **fields: Any) -> State:
@@ -202,6 +234,11 @@ def is_same(held: object, wanted: object) -> bool:
     if isinstance(held, ManagedPolicy) and isinstance(wanted, ManagedPolicy):
         return held.may_be(wanted)
     return (held or None) == (wanted or None)
+
+
+def open_among(*policies: Boundary | None) -> tuple[ManagedPolicy, ...]:
+    """Return those of *policies* that leave their account open."""
+    return tuple(each for each in policies if each and not each.account)
 
 
 def tags_text(tags: Tags) -> str:

@@ -38,8 +38,10 @@ class ChangeSet:
         """Hold *changes*, each once, in the order of their waves and otherwise as given.
 
         What makes something comes before all that needs it, as far as that does not go in circles.
+        Roles that trust each other, or themselves, can only be made in several steps, since IAM
+        takes no trust in who is not there.
         """
-        by_wave = sorted(dict.fromkeys(changes), key=lambda change: change.wave)
+        by_wave = sorted(dict.fromkeys(changes), key=lambda change: change.due)
         makers = {change.target: change for change in by_wave if change.creates}
         visited: set[Change] = set()
         placed: list[Change] = []
@@ -48,7 +50,7 @@ class ChangeSet:
             if change in visited:
                 return
             visited.add(change)
-            for need in sorted(makers.keys() & change.needs):
+            for need in sorted(makers.keys() & change.needs_in(observed.account_id)):
                 place(makers[need])
             placed.append(change)
 
@@ -58,12 +60,10 @@ class ChangeSet:
 
     @property
     def waves(self) -> tuple[tuple[Change, ...], ...]:
-        """The changes in groups; nothing in a group needs anything else in the same group."""
+        """The changes in groups, of which each may be made at once, or in any order."""
         groups: list[list[Change]] = [[]]
         for change in self.changes:
-            last = groups[-1]
-            made = {each.target for each in last if each.creates}
-            if last and (last[0].wave != change.wave or made & change.needs):
+            if any(_waits_for(change, each) for each in groups[-1]):
                 groups.append([])
             groups[-1].append(change)
         return tuple(tuple(group) for group in groups if group)
@@ -90,7 +90,7 @@ class ChangeSet:
 
     def __str__(self) -> str:
         """One line for each change, then the counts or "No changes."; then extras and findings."""
-        symbols = [change.symbol for change in self.changes]
+        symbols = [change.sign for change in self.changes]
         total = counts(symbols) if symbols else "No changes."
         extras = (f"Extra, left alone: {extra}" for extra in self.extras)
         findings = (f"Finding, {finding}" for finding in self.findings)
@@ -98,3 +98,11 @@ class ChangeSet:
 
     def _repr_html_(self) -> str:
         return html_block("ChangeSet", str(self))
+
+
+def _waits_for(change: Change, earlier: Change) -> bool:
+    """Tell whether *change* must not be made before *earlier*, nor at the same moment."""
+    on_the_same = change.target == earlier.target and (change.apart or earlier.apart)
+    made = earlier.creates and earlier.target in change.needs
+    replaces = change.leads_to is not None  # so that no two profiles are empty at once
+    return earlier.due != change.due or made or on_the_same or replaces

@@ -39,6 +39,7 @@ class AddRoleToInstanceProfile(BaseChange):
     symbol: ClassVar[Symbol] = "+"
     wave: ClassVar[Wave] = Wave.FINISH
     repeatable: ClassVar[bool] = False
+    apart: ClassVar[bool] = True
     role_name: str
 
     @property
@@ -52,7 +53,7 @@ class AddRoleToInstanceProfile(BaseChange):
         return frozenset({"iam:AddRoleToInstanceProfile", "iam:PassRole"})
 
     @property
-    def detail(self) -> str:
+    def part(self) -> str:
         """The role."""
         return f"role {self.role_name}"
 
@@ -72,19 +73,36 @@ class RemoveRoleFromInstanceProfile(BaseChange):
 
     Attributes:
         role_name: The role.
-        replaced_by: The role that is put in its place, for display; not compared.
+        replaced_by: The role that is put in its place; not compared.
     """
 
     kind: ClassVar[type[InstanceProfile]] = InstanceProfile
     symbol: ClassVar[Symbol] = "-"
     wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    apart: ClassVar[bool] = True
     role_name: str
     replaced_by: str | None = attrs.field(default=None, eq=False)
+
+    @property
+    def leads_to(self) -> AddRoleToInstanceProfile | None:
+        """The change that puts another role in, if one does."""
+        role_name = self.replaced_by
+        return AddRoleToInstanceProfile(name=self.name, role_name=role_name) if role_name else None
+
+    @property
+    def due(self) -> Wave:
+        """Right before another role is put in, so that no other profile is empty meanwhile."""
+        return self.wave if self.replaced_by is None else Wave.FINISH
 
     @property
     def needs(self) -> frozenset[str]:
         """The profile and the role."""
         return frozenset({self.target, f"role {self.role_name}"})
+
+    @property
+    def part(self) -> str:
+        """The role."""
+        return f"role {self.role_name}"
 
     @property
     def detail(self) -> str:
@@ -93,9 +111,9 @@ class RemoveRoleFromInstanceProfile(BaseChange):
         Source: the IAM user guide, "Use instance profiles" and "Troubleshoot IAM and Amazon EC2".
         """
         if self.replaced_by is None:
-            return f"role {self.role_name}"
+            return self.part
         return (
-            f"role {self.role_name}, replaced by {self.replaced_by}; "
+            f"{self.part}, replaced by {self.replaced_by}; "
             "instances that run notice it later, when their credentials rotate"
         )
 

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from cwagent_iam.changes.base import BaseChange, Symbol, Update, Wave, is_same
+from cwagent_iam.changes.base import (
+    BaseChange,
+    Create,
+    Symbol,
+    Update,
+    Wave,
+    is_same,
+    open_among,
+)
 from cwagent_iam.policies import InlinePolicy, ManagedPolicy, without
 
 if TYPE_CHECKING:
@@ -14,15 +22,47 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
+class CreatePrincipal(Create):
+    """Make a role or user, limited from its first moment.
+
+    Attributes:
+        permissions_boundary: The policy that limits what the others can allow.
+    """
+
+    permissions_boundary: Boundary | None = None
+
+    @property
+    def open_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The boundary, if it leaves its account open."""
+        return open_among(self.permissions_boundary)
+
+    @property
+    def permissions(self) -> frozenset[str]:
+        """As for all that is created; the account of an open boundary is looked up."""
+        return super().permissions | ({"iam:ListPolicies"} if self.open_policies else set())
+
+
+@attrs.frozen(kw_only=True)
 class PutPermissionsBoundary(Update):
-    """Set or replace the permissions boundary.
+    """Set or replace the permissions boundary, before anything else that it is to limit.
 
     Attributes:
         policy: The policy that becomes the boundary.
     """
 
     kind: ClassVar[type[Principal]]
+    apart: ClassVar[bool] = True
     policy: ManagedPolicy
+
+    @property
+    def open_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The policy, if it leaves its account open."""
+        return open_among(self.policy)
+
+    @property
+    def part(self) -> str:
+        """The policy."""
+        return str(self.policy)
 
     def after(self, state: State) -> State:
         """Return *state* with the boundary set."""
@@ -39,6 +79,7 @@ class DeletePermissionsBoundary(Update):
     kind: ClassVar[type[Principal]]
     symbol: ClassVar[Symbol] = "-"
     wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    apart: ClassVar[bool] = True
 
     def after(self, state: State) -> State:
         """Return *state* without a boundary."""
@@ -51,9 +92,14 @@ class _OnePolicy(BaseChange):
     policy: ManagedPolicy
 
     @property
-    def detail(self) -> str:
+    def part(self) -> str:
         """The policy."""
         return str(self.policy)
+
+    @property
+    def open_policies(self) -> tuple[ManagedPolicy, ...]:
+        """The policy, if it leaves its account open."""
+        return open_among(self.policy)
 
     def _policies(self, state: State) -> frozenset[ManagedPolicy]:
         principal = state.find(self.kind, self.name)
@@ -106,6 +152,16 @@ class PutInlinePolicy(Update):
     policy: InlinePolicy
 
     @property
+    def sign(self) -> Symbol:
+        """Whether it adds a document, or replaces one."""
+        return "~" if self.differences else self.symbol
+
+    @property
+    def part(self) -> str:
+        """The name of the policy."""
+        return self.policy.name
+
+    @property
     def detail(self) -> str:
         """The document; if it replaces one, from what is to what shall be."""
         return super().detail or str(self.policy)
@@ -130,6 +186,11 @@ class DeleteInlinePolicy(BaseChange):
     policy: InlinePolicy
 
     @property
+    def part(self) -> str:
+        """The name of the policy."""
+        return self.policy.name
+
+    @property
     def detail(self) -> str:
         """The document."""
         return str(self.policy)
@@ -138,11 +199,6 @@ class DeleteInlinePolicy(BaseChange):
         """Return *state* without the document."""
         others = _others(self.kind, self.name, self.policy, state)
         return self._evolve(state, inline_policies=others)
-
-
-def lookup_permissions(boundary: Boundary | None) -> frozenset[str]:
-    """Return what it takes to learn the account of a *boundary* that leaves it open."""
-    return frozenset() if not boundary or boundary.account else frozenset({"iam:ListPolicies"})
 
 
 def _others(

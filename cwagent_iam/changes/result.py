@@ -61,7 +61,7 @@ class Result:
 
 @attrs.frozen(kw_only=True)
 class AgentRole(Result):
-    """The agent's identity on EC2.
+    """What `ensure_agent_role` did: the agent's role, on EC2 with its instance profile.
 
     Attributes:
         role_name: The role's name.
@@ -79,7 +79,7 @@ class AgentRole(Result):
 
 @attrs.frozen(kw_only=True)
 class AgentUser(Result):
-    """The agent's identity elsewhere.
+    """What `ensure_agent_user` did: the agent's user on a server, and its access key.
 
     Attributes:
         user_name: The user's name.

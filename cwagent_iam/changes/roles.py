@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import attrs
 
-from cwagent_iam.changes.base import Create, Delete, Tag, Update
+from cwagent_iam.changes.base import Delete, Tag, Update
 from cwagent_iam.changes.permissions import (
     AttachPolicy,
+    CreatePrincipal,
     DeleteInlinePolicy,
     DeletePermissionsBoundary,
     DetachPolicy,
     PutInlinePolicy,
     PutPermissionsBoundary,
-    lookup_permissions,
 )
 from cwagent_iam.state import Role
 
@@ -23,34 +23,32 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cwagent_iam.documents import Document
-    from cwagent_iam.state import Boundary, State
+    from cwagent_iam.state import State
 
 _PRINCIPAL = re.compile(
-    r"arn:[^:]+:(?:iam::[0-9]+:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)"
-    r"|sts::[0-9]+:assumed-role/(?P<session>[^/]+)/.+)"
+    r"arn:[^:]+:(?:iam|sts)::(?P<account>[0-9]+):"
+    r"(?:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)|assumed-role/(?P<session>[^/]+)/.+)"
 )
 """A role, a user or a session of a role, as a principal (IAM user guide, "Principal")."""
 
 
 @attrs.frozen(kw_only=True)
-class CreateRole(Create):
+class CreateRole(CreatePrincipal):
     """Make a role; fields as of `cwagent_iam.state.Role`."""
 
     kind: ClassVar[type[Role]] = Role
     trust: Document
     description: str | None = None
     max_session_duration: int | None = None
-    permissions_boundary: Boundary | None = None
 
     @property
     def needs(self) -> frozenset[str]:
         """The role, and who is trusted by ARN: IAM refuses a trust in who is not there."""
-        return super().needs | frozenset(_trusted(self.trust))
+        return self.needs_in("")
 
-    @property
-    def permissions(self) -> frozenset[str]:
-        """As for all that is created; a boundary without its account is looked up."""
-        return super().permissions | lookup_permissions(self.permissions_boundary)
+    def needs_in(self, account_id: str) -> frozenset[str]:
+        """As above, but for who is trusted in another account than a known one."""
+        return super().needs | frozenset(_trusted(self.trust, account_id))
 
 
 @attrs.frozen(kw_only=True)
@@ -144,13 +142,12 @@ class DeleteRole(Delete):
     kind: ClassVar[type[Role]] = Role
 
 
-def _trusted(trust: Document) -> Iterator[str]:
-    """Name the roles and users whose ARNs *trust* has; they may be of another account."""
-    statements = () if isinstance(trust.statements, str) else trust.statements
-    for statement in statements:
-        for _, principal in statement.principals:
-            if match := _PRINCIPAL.fullmatch(principal):
-                yield f"{match['kind'] or Role.kind} {match['name'] or match['session']}"
+def _trusted(trust: Document, account_id: str) -> Iterator[str]:
+    """Name the roles and users in an account whose ARNs *trust* has; in any, if none is given."""
+    for _, principal in trust.principals:
+        match = _PRINCIPAL.fullmatch(principal)
+        if match and account_id in {"", match["account"]}:
+            yield f"{match['kind'] or Role.kind} {match['name'] or match['session']}"
 
 
 RolePermissionsChange: TypeAlias = (

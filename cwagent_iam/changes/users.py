@@ -6,33 +6,33 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import attrs
 
-from cwagent_iam.changes.base import BaseChange, Create, Delete, Symbol, Tag, Wave
+from cwagent_iam.changes.base import (
+    BaseChange,
+    Delete,
+    Symbol,
+    Tag,
+    Wave,
+)
 from cwagent_iam.changes.permissions import (
     AttachPolicy,
+    CreatePrincipal,
     DeleteInlinePolicy,
     DeletePermissionsBoundary,
     DetachPolicy,
     PutInlinePolicy,
     PutPermissionsBoundary,
-    lookup_permissions,
 )
 from cwagent_iam.state import User
 
 if TYPE_CHECKING:
-    from cwagent_iam.state import Boundary, State
+    from cwagent_iam.state import State
 
 
 @attrs.frozen(kw_only=True)
-class CreateUser(Create):
+class CreateUser(CreatePrincipal):
     """Make a user; fields as of `cwagent_iam.state.User`."""
 
     kind: ClassVar[type[User]] = User
-    permissions_boundary: Boundary | None = None
-
-    @property
-    def permissions(self) -> frozenset[str]:
-        """As for all that is created; a boundary without its account is looked up."""
-        return super().permissions | lookup_permissions(self.permissions_boundary)
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +105,7 @@ class DeleteAccessKey(BaseChange):
     access_key_id: str
 
     @property
-    def detail(self) -> str:
+    def part(self) -> str:
         """The id."""
         return self.access_key_id
 

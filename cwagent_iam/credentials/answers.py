@@ -41,6 +41,11 @@ class KeyRequest:
         return f"user {self.user_name}"
 
     @property
+    def part(self) -> str:
+        """Empty: it is about the user."""
+        return ""
+
+    @property
     def needs(self) -> frozenset[str]:
         """The kind and name of everything that it touches."""
         return frozenset({self.target})

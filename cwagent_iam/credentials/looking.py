@@ -216,7 +216,7 @@ def conflict_over(
     named = "; ".join(described(key, view.now) for key in blocked.keys)
     conflict = Conflict(
         target=f"user {requests.user_name}",
-        reason=f"{reason}{f': {named}' if named else ''}.",
+        reason=f"{reason}{f': {named}' if named else ''}",
         differences=(),
         advice=advice.format(store=store),
     )

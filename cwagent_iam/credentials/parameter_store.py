@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.aws import code_of
 from cwagent_iam.credentials.arguments import fitting, kms_key
 from cwagent_iam.credentials.sealing import sealed
@@ -37,12 +38,13 @@ class ParameterStoreSecret:
     """
 
     name: str = attrs.field(
+        converter=plain,
         kw_only=False,
         validator=fitting(
             r"[A-Za-z0-9/_.-]{1,1011}", "must be a name of 1 to 1011 letters, digits or /_.-"
         ),
     )
-    kms_key_id: str | None = attrs.field(default=None, validator=kms_key)
+    kms_key_id: str | None = attrs.field(default=None, converter=plain_if_named, validator=kms_key)
     session: AWSSession | None = attrs.field(default=None, repr=False, eq=False)
 
     @sealed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
 import attrs
 
+from cwagent_iam.arguments import plain
 from cwagent_iam.aws import IAMClients
 from cwagent_iam.credentials.delivering import settle as settle_store
 from cwagent_iam.credentials.phases import Rotation
@@ -144,7 +145,7 @@ def rotate_access_key(
     if problems:
         raise IntentError(problems=problems)
     run = Run.start(propagation, on_event)
-    requests = KeyRequests(run, IAMClients.of(session, iam), user_name)
+    requests = KeyRequests(run, IAMClients.of(session, iam), plain(user_name))
     rotation = Rotation(requests, deliver, terms)
     try:
         view, step = rotation.undo() if undo else rotation.go_on()

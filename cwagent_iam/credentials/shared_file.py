@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.credentials.arguments import at_home, fitting, refuse, seconds
 from cwagent_iam.credentials.common_config import CommonConfig
 from cwagent_iam.credentials.ini import ID, SECRET, UnfitError, key_in, with_key
@@ -58,12 +59,14 @@ class SharedCredentialsFile:
     path: Path = attrs.field(converter=at_home)
     profile: str = attrs.field(
         default="AmazonCloudWatchAgent",
+        converter=plain,
         validator=fitting(
             _PROFILE, "must be a name without brackets, quotes, line breaks or blanks around it"
         ),
     )
     region: str | None = attrs.field(
         default=None,
+        converter=plain_if_named,
         validator=fitting(_REGION, "must be a region such as 'eu-west-1'", optional=True),
     )
     common_config: CommonConfig | None = attrs.field(

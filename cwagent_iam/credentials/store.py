@@ -30,7 +30,7 @@ class Companion(Protocol):
     """What a store may know of those who read it; a store needs none of it."""
 
     def settle(self) -> str:
-        """Repair what tells the agent of the store; called whenever that holds a good key.
+        """Mend what tells the agent of the store; called whenever that holds a good key.
 
         Return what is left for the caller to do; empty if nothing.
         """

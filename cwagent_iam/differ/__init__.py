@@ -23,7 +23,9 @@ names. For what is not ours it is containment, the same for all choices:
 ========================  ========================================================================
 name                      exactly, with its letter case
 path                      exactly, if intent names one
-trust                     allows at least what the desired trust allows
+trust                     allows at least what the desired trust allows, in one statement or in
+                          several, under the same conditions or looser ones; has its denials, word
+                          for word; and denies none of it in any case
 policies                  at least the desired ones are attached
 inline policies           the desired ones are there, and say what they should; others are not read
 role of a profile         exactly; a profile holds one
@@ -47,12 +49,14 @@ is not ours. Tags that intent does not name are no extras: a desired state names
 cares for. Under ``attachments="additive"`` extras are reported and never touched. Under
 ``"exclusive"`` the attached policies must be exactly the desired ones, whoever owns the thing: the
 others are detached, after what is missing was attached, or are a conflict where nothing may be
-detached, as under ``"attach"``. A boundary is set before anything is attached that it is to limit,
-and cleared after everything is detached that it may have limited.
+detached, as under ``"attach"``. A boundary is set before anybody is let in and anything attached
+that it is to limit, and cleared after everything is detached that it may have limited. Where
+profiles change hands, the role of one is replaced before that of the next, so that at most one of
+them is empty at a time.
 """
 
 from cwagent_iam.differ.choices import Attachments, Choices, Existing
 from cwagent_iam.differ.comparing import extras
-from cwagent_iam.differ.diffing import diff
+from cwagent_iam.differ.diffing import diff, refuse_unmakeable
 
-__all__ = ["Attachments", "Choices", "Existing", "diff", "extras"]
+__all__ = ["Attachments", "Choices", "Existing", "diff", "extras", "refuse_unmakeable"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
@@ -33,7 +31,7 @@ from cwagent_iam.documents import Document
 from cwagent_iam.errors import Difference
 from cwagent_iam.policies import without
 from cwagent_iam.state import InstanceProfile, Role, User
-from cwagent_iam.trust import trust_findings
+from cwagent_iam.trust import UNIQUE_ID, trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,36 +47,40 @@ another role into a profile; or only a service of AWS can, or nothing."""
 
 DEFAULT_SESSION_SECONDS = 3600
 _BOUNDARY = "permissions boundary"
-_ATTACH: dict[type[Principal], type[AttachRolePolicy | AttachUserPolicy]] = {
-    Role: AttachRolePolicy,
-    User: AttachUserPolicy,
-}
-_DETACH: dict[type[Principal], type[DetachRolePolicy | DetachUserPolicy]] = {
-    Role: DetachRolePolicy,
-    User: DetachUserPolicy,
-}
-_PUT_BOUNDARY: dict[
-    type[Principal], type[PutRolePermissionsBoundary | PutUserPermissionsBoundary]
-] = {
-    Role: PutRolePermissionsBoundary,
-    User: PutUserPermissionsBoundary,
-}
 _TAG: dict[type[Entity], type[TagRole | TagUser | TagInstanceProfile]] = {
     Role: TagRole,
     User: TagUser,
     InstanceProfile: TagInstanceProfile,
 }
-_DELETE_BOUNDARY: dict[
-    type[Principal], type[DeleteRolePermissionsBoundary | DeleteUserPermissionsBoundary]
-] = {
-    Role: DeleteRolePermissionsBoundary,
-    User: DeleteUserPermissionsBoundary,
+
+
+@attrs.frozen
+class _Operations:
+    """What changes what a role, or a user, may do."""
+
+    attach: type[AttachRolePolicy | AttachUserPolicy]
+    detach: type[DetachRolePolicy | DetachUserPolicy]
+    put: type[PutRolePolicy | PutUserPolicy]
+    bound: type[PutRolePermissionsBoundary | PutUserPermissionsBoundary]
+    unbound: type[DeleteRolePermissionsBoundary | DeleteUserPermissionsBoundary]
+
+
+_ON: dict[type[Principal], _Operations] = {
+    Role: _Operations(
+        AttachRolePolicy,
+        DetachRolePolicy,
+        PutRolePolicy,
+        PutRolePermissionsBoundary,
+        DeleteRolePermissionsBoundary,
+    ),
+    User: _Operations(
+        AttachUserPolicy,
+        DetachUserPolicy,
+        PutUserPolicy,
+        PutUserPermissionsBoundary,
+        DeleteUserPermissionsBoundary,
+    ),
 }
-_PUT_POLICY: dict[type[Principal], type[PutRolePolicy | PutUserPolicy]] = {
-    Role: PutRolePolicy,
-    User: PutUserPolicy,
-}
-_UNIQUE_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,}")
 
 
 @attrs.frozen
@@ -101,15 +103,17 @@ def gaps(desired: Entity, seen: Entity, *, ours: bool, exclusive: bool) -> Itera
     """
     if seen.name != desired.name:
         yield Gap(Difference("name", desired.name, seen.name), "none")
-    if desired.path is not None and desired.path != (seen.path or "/"):
-        yield Gap(Difference("path", desired.path, seen.path or "/"), "none")
-    if isinstance(desired, Role) and isinstance(seen, Role):
-        yield from _trust_gaps(desired, seen, ours=ours)
-        yield from _update_role_gaps(desired, seen)
+    found_path = seen.path or "/"
+    if desired.path not in {None, found_path}:
+        yield Gap(Difference("path", str(desired.path), found_path), "none")
     if isinstance(desired, InstanceProfile) and isinstance(seen, InstanceProfile):
         yield from _membership_gaps(desired, seen)
     if isinstance(desired, (Role, User)) and isinstance(seen, (Role, User)):
         yield from _boundary_gaps(desired, seen)
+    if isinstance(desired, Role) and isinstance(seen, Role):
+        yield from _trust_gaps(desired, seen, ours=ours)
+        yield from _update_role_gaps(desired, seen)
+    if isinstance(desired, (Role, User)) and isinstance(seen, (Role, User)):
         yield from _attachment_gaps(desired, seen, exclusive=exclusive)
         yield from _inline_gaps(desired, seen)
         yield from _unbounded_gaps(desired, seen)
@@ -136,24 +140,22 @@ def _extras(desired: Entity, seen: Entity) -> Iterator[Extra]:
         for policy in sorted(without(seen.policies, desired.policies)):
             yield Extra(seen.target, "policies", policy)
     if isinstance(desired, Role) and isinstance(seen, Role):
-        known = {each.statements for each in _apart(desired.trust)}
-        for statement in _apart(seen.trust):
-            if statement.statements not in known:
-                yield Extra(seen.target, "trust", statement, _deleted(statement))
+        known, found = _apart(desired.trust), _apart(seen.trust)
+        for statement in sorted((found[each] for each in found.keys() - known.keys()), key=str):
+            yield Extra(seen.target, "trust", statement, _deleted(statement))
 
 
-def _apart(document: Document) -> tuple[Document, ...]:
-    """Return a document for each statement; what is no policy document stays whole."""
+def _apart(document: Document) -> dict[object, Document]:
+    """Return a document for each statement, by what it says; no policy document stays whole."""
     if isinstance(document.statements, str):
-        return (document,)
-    content = json.loads(document.text)
-    statements = content["Statement"]
-    listed = statements if isinstance(statements, list) else [statements]
-    return tuple(Document.parse(content | {"Statement": each}) for each in listed)
+        return {document.statements: document}
+    content = document.content()
+    apart = (Document.parse(content | {"Statement": each}) for each in content["Statement"])
+    return {each.statements: each for each in apart}
 
 
 def _trust_gaps(desired: Role, seen: Role, *, ours: bool) -> Iterator[Gap]:
-    trusted = desired.trust == seen.trust if ours else seen.trust.allows(desired.trust)
+    trusted = desired.trust == seen.trust if ours else seen.trust.holds(desired.trust)
     if not trusted:
         deleted = _deleted(seen.trust)
         observed = f"{seen.trust} ({deleted})" if deleted else str(seen.trust)
@@ -201,12 +203,12 @@ def _line_ends(text: str) -> str:
 
 
 def _boundary_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
-    """Set a boundary before anything is attached that it is to limit."""
+    """Set a boundary before anybody is let in, or anything attached, that it is to limit."""
     wanted, held = desired.permissions_boundary, seen.permissions_boundary
     if wanted and not is_same(held, wanted):
         difference = Difference(_BOUNDARY, str(wanted), _boundary_text(held))
-        put = _PUT_BOUNDARY[type(seen)]
-        change = put(name=seen.name, policy=wanted, differences=(difference,))
+        bound = _ON[type(seen)].bound
+        change = bound(name=seen.name, policy=wanted, differences=(difference,))
         yield Gap(difference, "repair", (change,))
 
 
@@ -214,14 +216,14 @@ def _unbounded_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
     """Clear a boundary after everything is detached that it may have limited."""
     if desired.permissions_boundary == "" and seen.permissions_boundary:
         difference = Difference(_BOUNDARY, "none", _boundary_text(seen.permissions_boundary))
-        delete = _DELETE_BOUNDARY[type(seen)]
-        yield Gap(difference, "repair", (delete(name=seen.name, differences=(difference,)),))
+        unbound = _ON[type(seen)].unbound
+        yield Gap(difference, "repair", (unbound(name=seen.name, differences=(difference,)),))
 
 
 def _boundary_text(boundary: Boundary | None) -> str:
     if not boundary:
         return "none"
-    if boundary.account == "aws" and _UNIQUE_ID.fullmatch(boundary.name):
+    if boundary.account == "aws" and UNIQUE_ID.fullmatch(boundary.name):
         return f"{boundary} (This is the unique id of something that was deleted.)"
     return str(boundary)
 
@@ -229,17 +231,17 @@ def _boundary_text(boundary: Boundary | None) -> str:
 def _attachment_gaps(desired: Principal, seen: Principal, *, exclusive: bool) -> Iterator[Gap]:
     for policy in sorted(without(desired.policies, seen.policies)):
         difference = Difference("policies", str(policy), "not attached")
-        attach = _ATTACH[type(seen)](name=seen.name, policy=policy)
+        attach = _ON[type(seen)].attach(name=seen.name, policy=policy)
         yield Gap(difference, "attach", (attach,))
     for policy in sorted(without(seen.policies, desired.policies)) if exclusive else ():
         difference = Difference("policies", "not attached", str(policy))
-        detach = _DETACH[type(seen)](name=seen.name, policy=policy)
+        detach = _ON[type(seen)].detach(name=seen.name, policy=policy)
         yield Gap(difference, "detach", (detach,))
 
 
 def _inline_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
     held = {policy.name: policy for policy in seen.inline_policies}
-    put = _PUT_POLICY[type(seen)]
+    put = _ON[type(seen)].put
     for policy in sorted(desired.inline_policies - seen.inline_policies, key=_name):
         found = held.get(policy.name)
         difference = Difference("inline policies", str(policy), str(found or "none"))

@@ -43,7 +43,7 @@ def diff(
         existing: What to do about a role, user or profile that exists and is not managed.
             ``"refuse"`` and ``"verify"`` use it as it is if it does what is desired, and raise
             otherwise; ``"attach"`` adds missing policies and membership; ``"adopt"`` gives it the
-            tag and repairs it, and puts the role into a profile that holds another.
+            tag and mends it, and puts the role into a profile that holds another.
         attachments: ``"additive"`` leaves alone, and reports, what is attached beyond intent;
             ``"exclusive"`` detaches it, after attaching what is missing.
 
@@ -80,8 +80,18 @@ def diff(
     return attrs.evolve(ordered, extras=more, findings=desired.findings)
 
 
+def refuse_unmakeable(desired: State) -> None:
+    """Refuse to make what nobody could tell afterwards to be ours.
+
+    Raises:
+        IntentError: When there is such a thing. It lists all of them.
+    """
+    problems = tuple(_unmakeable(desired))
+    if problems:
+        raise IntentError(problems=problems)
+
+
 def _unmakeable(desired: State) -> Iterator[Problem]:
-    """Refuse to make what nobody could tell afterwards to be ours."""
     for entity in desired.entities:
         if entity.owner:
             rule = f"must not be what belongs to {entity.owner}"

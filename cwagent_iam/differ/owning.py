@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from cwagent_iam.differ.comparing import Gap, Mend
     from cwagent_iam.state import Entity, State
 
-_SERVICE_LINKED_PATH = "/aws-service-role/"
 _MAY: dict[Existing, frozenset[Mend]] = {
     "refuse": frozenset(),
     "adopt": frozenset({"attach", "repair", "detach", "swap"}),
@@ -30,28 +29,22 @@ _STUCK = "cannot be changed to what is desired"
 _BOUND = "and is not as desired; IAM lets only that service change it"
 _NOT_INTO = "cannot be as desired; IAM lets nobody put a service-linked role into it"
 _NO_CHOICE = "No choice would do: choose another name."
-_ELSEWHERE = "choose another name, or move it out of the way yourself"
+_ELSEWHERE = "choose another name, name it as it is, or move it out of the way yourself"
 _YOURSELF = "choose another name, or mend the differences yourself"
 _AT_ITS_OWNER = "choose another name, or change it where it comes from"
 _DOES: dict[Existing, str] = {
-    "adopt": "gives it the tag and repairs it",
+    "adopt": "gives it {tag} and mends it",
     "attach": "only adds missing policies and membership",
     "verify": "only compares, and never writes to it",
 }
+_LEAVES = "leaves the others attached"
 _SWAP = "swaps the role; instances that run notice it later, when their credentials rotate"
-_TOO_LITTLE = "not enough here"
 
 
 def service_linked(observed: State) -> frozenset[str]:
-    """Name the roles to which IAM refuses every write but those of a service of AWS.
-
-    Source: ``UnmodifiableEntity`` in the API reference of IAM, of all operations that change a
-    role, and of those that put it into an instance profile or take it out.
-    """
+    """Name the service-linked roles."""
     roles = (each for each in observed.entities if isinstance(each, Role))
-    return frozenset(
-        role.target for role in roles if (role.path or "/").startswith(_SERVICE_LINKED_PATH)
-    )
+    return frozenset(role.target for role in roles if role.service_linked)
 
 
 def as_far_as_iam_lets(gap: Gap, seen: Entity, linked: frozenset[str]) -> Gap:
@@ -94,35 +87,47 @@ def conflict_of(seen: Entity, gaps: Sequence[Gap], existing: Existing) -> Confli
 def _conflict(seen: Entity, reason: str, gaps: Sequence[Gap], existing: Existing) -> Conflict:
     differences = tuple(gap.difference for gap in gaps)
     advice = _advice(seen, {gap.mend for gap in gaps}, existing)
-    return Conflict(seen.target, f"{reason}{':' if differences else '.'}", differences, advice)
+    return Conflict(seen.target, reason, differences, advice)
 
 
 def _advice(seen: Entity, mends: set[Mend], existing: Existing) -> str:
-    """Name the other choices, what each does, and which of them would not do."""
+    """Name the choices that would do, then what else would, then the choices that would not."""
     if "service" in mends:
         return _NO_CHOICE
-    yourself = _AT_ITS_OWNER if seen.owner else _YOURSELF
-    by_hand = _ELSEWHERE if mends & {"none", "swap"} else yourself
-    choices = [*_choices(seen, mends, existing)]
-    ways = [f"choose {'; '.join(choices)}", by_hand] if choices else [by_hand]
+    choices = dict(_choices(seen, mends, existing))
+    enough = [choice for choice, does in choices.items() if does]
+    ways = [f"choose {'; '.join(f'{choice} ({choices[choice]})' for choice in enough)}"]
+    by_hand = _ELSEWHERE if mends & {"none", "swap"} else _YOURSELF
+    ways = [*(ways if enough else []), _AT_ITS_OWNER if seen.owner else by_hand]
     sentence = "; or ".join(ways)
-    return f"{sentence[0].upper()}{sentence[1:]}."
+    too_little = ", ".join(choice for choice in choices if choice not in enough)
+    more = f" Not enough here: {too_little}." if too_little else ""
+    return f"{sentence[0].upper()}{sentence[1:]}.{more}"
 
 
-def _choices(seen: Entity, mends: set[Mend], existing: Existing) -> Iterator[str]:
-    if seen.managed:
-        if mends == {"swap"}:
-            yield f'existing="adopt", which {_SWAP}'
-        return
+def _choices(seen: Entity, mends: set[Mend], existing: Existing) -> Iterator[tuple[str, str]]:
+    """Yield each other choice, with what it does; with nothing, where that would be too little."""
     if is_ours(seen, existing):
+        if seen.managed and mends == {"swap"}:
+            yield 'existing="adopt"', _SWAP
         return
     for choice, does in _DOES.items():
         never = choice == "adopt" and seen.owner
         if choice != existing and not never:
-            notes = [does]
+            notes = [does.format(tag=_tag_of(seen))]
             notes += [_SWAP] if choice == "adopt" and "swap" in mends else []
-            notes += [] if mends <= _MAY[choice] else [_TOO_LITTLE]
-            yield f'existing="{choice}" ({"; ".join(notes)})'
+            yield f'existing="{choice}"', "; ".join(notes) if mends <= _MAY[choice] else ""
     if "detach" in mends:
-        too_little = f"; {_TOO_LITTLE}" if mends > {"detach"} or existing == "adopt" else ""
-        yield f'attachments="additive" (leaves the others attached{too_little})'
+        others = mends - {"detach"}
+        enough = others <= _MAY[existing] and existing != "adopt"
+        yield 'attachments="additive"', _LEAVES if enough else ""
+        if not enough and others <= _MAY["attach"]:
+            both = 'existing="attach" with attachments="additive"'
+            yield both, f"{_DOES['attach']}; {_LEAVES}"
+
+
+def _tag_of(seen: Entity) -> str:
+    """Say what tag *seen* is given, and in whose place."""
+    held = {key.lower(): f"{key}={value}" for key, value in seen.tags}
+    other = held.get(MANAGED_TAG[0].lower())
+    return f"the tag in place of {other}" if other else "the tag"

@@ -68,6 +68,7 @@ def apply_in(run: Run, changes: ChangeSet, clients: IAMClients) -> State:
     """
     state = changes.observed
     run.seen.update(entity.target for entity in state.entities)
+    run.seen_arns.update(entity.arn for entity in state.entities if entity.arn)
     for position, change in enumerate(changes):
         run.tell(Applying, change=change)
         attempt = Attempt(run, change, clients, state.account_id)

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 import attrs
 import tenacity
 
-from cwagent_iam.aws import AWS_ERRORS, IAMClients, code_of, may_be_done, reason_of
+from cwagent_iam.aws import (
+    AWS_ERRORS,
+    ODD_REPLIES,
+    IAMClients,
+    code_of,
+    may_be_done,
+    reason_of,
+)
 from cwagent_iam.errors import ApplyError, ObserveError
 from cwagent_iam.events import Applied, Recovered
+from cwagent_iam.executor.accounts import account_of
 from cwagent_iam.executor.requests import send
 from cwagent_iam.observer import read_target
 from cwagent_iam.propagation import FINAL, Rule, Run, rule_for, rule_for_trouble
@@ -90,6 +98,7 @@ class Attempt:
         """Send it once, unless it is only to be read back; return the ARN of what it created."""
         if self.refusal is not None:
             return self._read_back(self.refusal)
+        self._learn_account()
         once = self.run.troubled or not self.change.repeatable
         try:
             client = self.clients.once if once else self.clients.repeating
@@ -102,6 +111,19 @@ class Attempt:
         self.run.heard()
         self.run.applied.append(self.change)
         return arn
+
+    def _learn_account(self) -> None:
+        """Ask for a policy that leaves the account open, if nothing that was seen tells it."""
+        policies = () if self.account_id else self.change.open_policies
+        for policy in policies:
+            client = self.clients.once if self.run.troubled else self.clients.repeating
+            try:
+                self.account_id = account_of(policy, client)
+            except (*AWS_ERRORS, *ODD_REPLIES) as error:
+                self.run.heard(error)
+                self.rule = rule_for_trouble(error, self.run)
+                raise _NotMadeError(error, self.rule) from error
+            self.run.heard()
 
     def _note(self, error: BaseException) -> None:
         self.run.heard(error)

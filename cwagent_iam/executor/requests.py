@@ -38,7 +38,6 @@ from cwagent_iam.changes import (
     UserChange,
     UserPermissionsChange,
 )
-from cwagent_iam.executor.arns import policy_arn
 from cwagent_iam.trust import localise
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def send(change: Change, iam: IAMClient, account_id: str) -> str | None:
     Args:
         change: The change.
         iam: The client.
-        account_id: As for `policy_arn`.
+        account_id: The account that it works in; only policies that leave theirs open take it.
 
     Raises:
         AWS_ERRORS: As botocore raises them.
@@ -78,7 +77,7 @@ def _send_for_role(change: RoleChange, iam: IAMClient, account_id: str) -> str |
                     Path=change.path,
                     Description=change.description,
                     MaxSessionDuration=change.max_session_duration,
-                    PermissionsBoundary=boundary and policy_arn(boundary, iam, account_id),
+                    PermissionsBoundary=boundary and boundary.arn(iam.meta.partition, account_id),
                     Tags=_tags(change.tags),
                 ),
             )
@@ -101,7 +100,7 @@ def _send_for_permissions_of_role(
     change: RolePermissionsChange, iam: IAMClient, account_id: str
 ) -> None:
     def arn(policy: ManagedPolicy) -> str:
-        return policy_arn(policy, iam, account_id)
+        return policy.arn(iam.meta.partition, account_id)
 
     match change:
         case PutRolePermissionsBoundary(name=name, policy=policy):
@@ -131,7 +130,7 @@ def _send_for_user(change: UserChange, iam: IAMClient, account_id: str) -> str |
                 UserName=name,
                 **_named(
                     Path=change.path,
-                    PermissionsBoundary=boundary and policy_arn(boundary, iam, account_id),
+                    PermissionsBoundary=boundary and boundary.arn(iam.meta.partition, account_id),
                     Tags=_tags(change.tags),
                 ),
             )
@@ -151,7 +150,7 @@ def _send_for_permissions_of_user(
     change: UserPermissionsChange, iam: IAMClient, account_id: str
 ) -> None:
     def arn(policy: ManagedPolicy) -> str:
-        return policy_arn(policy, iam, account_id)
+        return policy.arn(iam.meta.partition, account_id)
 
     match change:
         case PutUserPermissionsBoundary(name=name, policy=policy):

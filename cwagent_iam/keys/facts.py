@@ -23,8 +23,8 @@ class SeenKey:
     Attributes:
         access_key_id: Its id, which is no secret.
         active: Whether requests signed with it are let in.
-        created: When it was made.
-        last_used: When it was last used, which IAM notes with some delay; `None` if never.
+        created: When it was made, in seconds since 1970.
+        last_used: When it was last used, likewise; IAM notes it with some delay. `None` if never.
     """
 
     access_key_id: str

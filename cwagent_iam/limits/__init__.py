@@ -2,7 +2,6 @@
 
 from cwagent_iam.limits.checks import (
     ARN_LENGTH,
-    ATTACHED_POLICIES,
     DESCRIPTION_LENGTH,
     INSTANCE_PROFILE_NAME_LENGTH,
     PATH_LENGTH,
@@ -11,24 +10,27 @@ from cwagent_iam.limits.checks import (
     TAG_KEY_LENGTH,
     TAG_VALUE_LENGTH,
     TAGS,
-    TRUST_SIZE,
     USER_NAME_LENGTH,
     account_problems,
     as_policy,
     attachment_problems,
     description_problems,
     name_problems,
+    namesake_problems,
     path_problems,
     policy_problems,
     session_duration_problems,
-    size_problems,
     tag_problems,
 )
-from cwagent_iam.limits.quotas import DEFAULT_QUOTAS, Quotas, inline_size_problems
+from cwagent_iam.limits.quotas import (
+    DEFAULT_QUOTAS,
+    Quotas,
+    inline_size_problems,
+    trust_size_problems,
+)
 
 __all__ = [
     "ARN_LENGTH",
-    "ATTACHED_POLICIES",
     "DEFAULT_QUOTAS",
     "DESCRIPTION_LENGTH",
     "INSTANCE_PROFILE_NAME_LENGTH",
@@ -39,7 +41,6 @@ __all__ = [
     "TAGS",
     "TAG_KEY_LENGTH",
     "TAG_VALUE_LENGTH",
-    "TRUST_SIZE",
     "USER_NAME_LENGTH",
     "account_problems",
     "as_policy",
@@ -47,9 +48,10 @@ __all__ = [
     "description_problems",
     "inline_size_problems",
     "name_problems",
+    "namesake_problems",
     "path_problems",
     "policy_problems",
     "session_duration_problems",
-    "size_problems",
     "tag_problems",
+    "trust_size_problems",
 ]

@@ -13,21 +13,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from cwagent_iam.arguments import collection_rule, is_collection
 from cwagent_iam.display import shown
 from cwagent_iam.errors import Problem
-from cwagent_iam.limits.quotas import DEFAULT_QUOTAS
+from cwagent_iam.limits.quotas import DEFAULT_QUOTAS, Quotas
 from cwagent_iam.policies import ManagedPolicy
-from cwagent_iam.state import MANAGED_TAG
+from cwagent_iam.state import MANAGED_TAG, SERVICE_LINKED_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from cwagent_iam.documents import Document
 
 ROLE_NAME_LENGTH = 64
 USER_NAME_LENGTH = 64
@@ -38,16 +37,13 @@ TAG_KEY_LENGTH = 128
 TAG_VALUE_LENGTH = 256
 ARN_LENGTH = 2048
 TAGS = 50
-ATTACHED_POLICIES = DEFAULT_QUOTAS.policies_per_role
 SESSION_SECONDS = range(3600, 43_200 + 1)
-TRUST_SIZE = DEFAULT_QUOTAS.trust_size
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _PATH = re.compile(r"/|/[\x21-\x7e]+/")
 _DESCRIPTION = re.compile(r"[\t\n\r\x20-\x7e\xa1-\xff]*")
 _TAG_SYMBOLS = frozenset("_.:/=+-@")
 _TAG_CHARACTERS = "may hold letters, digits, spaces and _.:/=+-@ only"
-_NOT_ATTACHABLE = "/aws-service-role/"
 _SOME_ACCOUNT = "123456789012"
 
 
@@ -72,6 +68,9 @@ def path_problems(argument: str, value: object) -> Iterator[Problem]:
         yield Problem.of(argument, value, rule)
     if not _PATH.fullmatch(value):
         rule = "must be / or begin and end with /, in printable ASCII without spaces"
+        yield Problem.of(argument, value, rule)
+    if value.startswith(SERVICE_LINKED_PATH):
+        rule = f"must not begin with {SERVICE_LINKED_PATH}, where only services of AWS make roles"
         yield Problem.of(argument, value, rule)
 
 
@@ -114,33 +113,45 @@ def policy_problems(argument: str, value: object) -> Iterator[Problem]:
     if len(policy.path) > PATH_LENGTH:
         rule = f"must have a path of at most {PATH_LENGTH} characters, not {len(policy.path)}"
         yield Problem.of(argument, value, rule)
-    if policy.path.startswith(_NOT_ATTACHABLE):
+    if policy.path.startswith(SERVICE_LINKED_PATH):
         rule = "must not be a policy of a service-linked role: it attaches to nothing else"
         yield Problem.of(argument, value, rule)
 
 
 def attachment_problems(
-    argument: str, value: object, most: int = ATTACHED_POLICIES
+    argument: str,
+    value: object,
+    kind: Literal["role", "user"] = "role",
+    quotas: Quotas = DEFAULT_QUOTAS,
 ) -> Iterator[Problem]:
-    """Check the managed policies that are to be attached to one role or user, *most* of them."""
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Collection):
-        rule = "must be a tuple, a list or a set of policies, even if it is only one"
-        yield Problem.of(argument, value, rule)
+    """Check the managed policies that are to be attached to one role or user."""
+    if not is_collection(value):
+        yield Problem.of(argument, value, collection_rule("policies"))
         return
-    if len(value) > most:
-        default = "default " if most == ATTACHED_POLICIES else ""
-        rule = f"must be at most {most} policies (IAM's {default}quota)"
-        yield Problem(argument, f"{len(value)} policies", rule)
-    seen: defaultdict[tuple[str, str], list[ManagedPolicy]] = defaultdict(list)
+    yield from quotas.problems(argument, f"policies_per_{kind}", len(value), "policies")
+    seen: defaultdict[str, list[ManagedPolicy]] = defaultdict(list)
     for index, policy in enumerate(value):
-        problems = list(policy_problems(f"{argument}[{index}]", policy))
+        where = f"{argument}[{index}]"
+        problems = list(policy_problems(where, policy))
         yield from problems
         if not problems:
             good = as_policy(policy)
-            namesakes = seen[good.path, good.name]
+            namesakes = seen[good.name.lower()]
             if any(map(good.may_be, namesakes)):
-                yield Problem.of(f"{argument}[{index}]", policy, "must be named only once")
+                yield Problem.of(where, policy, "must be named only once")
+            else:
+                yield from namesake_problems(where, policy, namesakes)
             namesakes.append(good)
+
+
+def namesake_problems(
+    argument: str, policy: str | ManagedPolicy, others: Iterable[ManagedPolicy]
+) -> Iterator[Problem]:
+    """Check that the account of a good *policy* can have it beside *others*."""
+    good = as_policy(policy)
+    if any(_exclude(good, each) for each in others):
+        rule = "must differ by more than path and letter case: an account has one of them"
+        yield Problem.of(argument, policy, rule)
 
 
 def account_problems(argument: str, policies: Iterable[object]) -> Iterator[Problem]:
@@ -170,13 +181,6 @@ def tag_problems(argument: str, value: object) -> Iterator[Problem]:
         yield from _tag_value_problems(f"{argument}[{shown(key)}]", text)
 
 
-def size_problems(argument: str, document: Document, most: int) -> Iterator[Problem]:
-    """Check a policy document against a quota of *most* characters, white space not counted."""
-    if document.size > most:
-        rule = f"must have at most {most} characters besides white space, not {document.size}"
-        yield Problem.of(argument, document.text, rule)
-
-
 def as_policy(value: str | ManagedPolicy) -> ManagedPolicy:
     """Read a policy that has no problems."""
     return ManagedPolicy.from_arn(value) if isinstance(value, str) else value
@@ -192,6 +196,13 @@ def _read_policy(arn: str) -> ManagedPolicy | None:
 def _some_arn(value: str | ManagedPolicy) -> str:
     """Return the ARN of *value*, in some account if it leaves that open."""
     return value if isinstance(value, str) else value.arn("aws", _SOME_ACCOUNT)
+
+
+def _exclude(policy: ManagedPolicy, other: ManagedPolicy) -> bool:
+    """Tell whether one account is to have two namesakes, neither of which AWS manages."""
+    homes = {(each.partition, each.account) for each in (policy, other) if each.account}
+    ours = "aws" not in {policy.account, other.account} and len(homes) <= 1
+    return ours and policy.name.lower() == other.name.lower() and not policy.may_be(other)
 
 
 def _opened(policy: ManagedPolicy) -> ManagedPolicy:

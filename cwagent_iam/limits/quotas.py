@@ -8,27 +8,31 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 
 from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.trust import shortest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cwagent_iam.documents import Document
     from cwagent_iam.policies import InlinePolicy
+
+_CHARACTERS = "characters besides white space"
 
 AccountSummary: TypeAlias = Mapping[Any, int]
 """The ``SummaryMap`` of GetAccountSummary; the keys are strings, which type stubs list singly."""
 
 
-def _quota(name: str, default: int) -> Any:
+def _quota(name: str, default: int, *, adjustable: bool = False) -> Any:
     """Declare a quota by its *name* in GetAccountSummary, with the *default* of a new account."""
-    return attrs.field(default=default, metadata={"name": name})
+    return attrs.field(default=default, metadata={"name": name, "adjustable": adjustable})
 
 
 @attrs.frozen(kw_only=True)
 class Quotas:
     """What IAM allows a role or a user, at most; by default what it allows in a new account.
 
-    How many roles, users and profiles an account may have is left to IAM, which alone knows how
-    many there are: it refuses one more as ``LimitExceeded``.
+    How many roles, users and profiles an account may have is left to IAM, because others make some
+    at any moment: it refuses one too many as ``LimitExceeded``.
 
     Sources: "IAM and AWS STS quotas" in the IAM user guide for the numbers, ``GetAccountSummary``
     in the IAM API reference for the names, given here behind each.
@@ -48,9 +52,9 @@ class Quotas:
         IntentError: When some are no whole numbers. It lists all that is wrong.
     """
 
-    policies_per_role: int = _quota("AttachedPoliciesPerRoleQuota", 10)
-    policies_per_user: int = _quota("AttachedPoliciesPerUserQuota", 10)
-    trust_size: int = _quota("AssumeRolePolicySizeQuota", 2048)
+    policies_per_role: int = _quota("AttachedPoliciesPerRoleQuota", 10, adjustable=True)
+    policies_per_user: int = _quota("AttachedPoliciesPerUserQuota", 10, adjustable=True)
+    trust_size: int = _quota("AssumeRolePolicySizeQuota", 2048, adjustable=True)
     inline_size_per_role: int = _quota("RolePolicySizeQuota", 10_240)
     inline_size_per_user: int = _quota("UserPolicySizeQuota", 2048)
 
@@ -78,10 +82,11 @@ class Quotas:
             number: How many there are to be.
             unit: What is counted, in the plural.
         """
-        most = getattr(self, quota)
+        most, field = getattr(self, quota), getattr(attrs.fields(Quotas), quota)
         if number > most:
-            name = getattr(attrs.fields(Quotas), quota).metadata["name"]
-            rule = f"must be at most {most} {unit} ({name})"
+            raised = field.metadata["adjustable"] and most == field.default
+            how = "; if AWS has raised that, pass quotas=observe_quotas()" if raised else ""
+            rule = f"must be at most {most} {unit} ({field.metadata['name']}{how})"
             yield Problem(argument, f"{number} {unit}", rule)
 
 
@@ -104,5 +109,12 @@ def inline_size_problems(
     no client, only what is too long there is surely too long.
     """
     size = sum(policy.size for policy in policies)
-    unit = "characters besides white space in all"
+    unit = f"{_CHARACTERS} in all"
     yield from quotas.problems(argument, f"inline_size_per_{kind}", size, unit)
+
+
+def trust_size_problems(
+    argument: str, document: Document, quotas: Quotas = DEFAULT_QUOTAS
+) -> Iterator[Problem]:
+    """Check a trust against its quota, in the partition where it is shortest; as above."""
+    yield from quotas.problems(argument, "trust_size", shortest(document).size, _CHARACTERS)

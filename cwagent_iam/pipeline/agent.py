@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cwagent_iam.arguments import plain
 from cwagent_iam.aws import IAMClients
 from cwagent_iam.changes import AgentRole, AgentUser
 from cwagent_iam.credentials.delivering import ensure_key
@@ -95,7 +96,8 @@ def ensure_agent_role(
         The names and ARNs, and what was changed.
 
     Raises:
-        IntentError: When an argument breaks a rule of IAM; nothing was sent.
+        IntentError: When an argument breaks a rule of IAM, or there is no profile that *wait_for*
+            could wait for; nothing was sent.
         ConflictError: When something that exists stands in the way.
         ObserveError: When AWS refuses a read or gives no answer.
         ApplyError: When a change fails.
@@ -135,8 +137,8 @@ def ensure_agent_role(
         ec2=result.ec2,
         extras=result.extras,
         findings=result.findings,
-        role_name=role_name,
-        role_arn=result.arns["role", role_name],
+        role_name=plain(role_name),
+        role_arn=result.arns["role", plain(role_name)],
         instance_profile_name=profile.name if profile else None,
         instance_profile_arn=profile.arn if profile else None,
     )
@@ -221,7 +223,7 @@ def ensure_agent_user(
         quotas=quotas,
     )
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
-    requests = KeyRequests(run, clients, user_name)
+    requests = KeyRequests(run, clients, plain(user_name))
     keys: list[AccessKey] = []
 
     def afterwards() -> tuple[EC2Answer, ...]:
@@ -239,7 +241,7 @@ def ensure_agent_user(
         state=result.state,
         extras=result.extras,
         findings=result.findings,
-        user_name=user_name,
-        user_arn=result.arns["user", user_name],
+        user_name=plain(user_name),
+        user_arn=result.arns["user", plain(user_name)],
         access_key=keys[0] if keys else None,
     )

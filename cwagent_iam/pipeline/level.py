@@ -107,7 +107,7 @@ class _Looks:
         except tenacity.RetryError as error:
             last: ChangeSet = error.last_attempt.result()
             raise PropagationTimeoutError(
-                missing=last.changes,
+                missing=tuple(each for each in last.changes if each not in self.run.new_in(last)),
                 unformed=last.observed.unformed,
                 attempts=error.last_attempt.attempt_number,
                 seconds=self.run.seconds - began,
@@ -151,7 +151,8 @@ class _Looks:
 
     def _shows_old_state(self, changes: ChangeSet) -> bool:
         self.why = _STALE
-        old = _unfinished(changes) and not self.run.new_in(changes)
+        new = self.run.new_in(changes)
+        old = _lacks_account(new) or (_unfinished(changes) and not new)
         if old and not self.run.found.isdisjoint(changes):
             # Somebody else seemed to have done it. If the next look denies it too it is done again.
             self.run.found.clear()
@@ -165,6 +166,13 @@ class _Looks:
         rule = rule_for_trouble(error.__cause__, self.run)
         self.why = (rule.pace, rule.reason)
         return rule.outcome == "wait"
+
+
+def _lacks_account(changes: ChangeSet) -> bool:
+    """Tell whether a policy leaves its account open, and half-built things will soon tell it."""
+    observed = changes.observed
+    open_policies = any(change.open_policies for change in changes)
+    return open_policies and bool(observed.unformed) and not observed.account_id
 
 
 def _unfinished(changes: ChangeSet) -> bool:

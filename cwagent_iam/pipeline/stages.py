@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cwagent_iam.aws import IAMClients, ec2_client_for
-from cwagent_iam.differ import Choices, diff
+from cwagent_iam.differ import Choices, diff, refuse_unmakeable
 from cwagent_iam.observer import observe, read
 from cwagent_iam.pipeline.level import carry_out
 from cwagent_iam.pipeline.readiness import ask_about, launch_for
@@ -54,7 +54,7 @@ def preview(
         ObserveError: When AWS refuses a read or gives no answer.
     """
     choices = Choices(existing, attachments)
-    whole = State.joined(desired)
+    whole = _whole(desired)
     observed = observe(whole, session=session, iam=iam)
     return diff(whole, observed, existing=choices.existing, attachments=choices.attachments)
 
@@ -98,13 +98,24 @@ def ensure(
             result says why.
     """
     choices = Choices(existing, attachments)
-    whole = State.joined(desired)
+    whole = _whole(desired)
     launch = launch_for(wait_for, whole)
     clients, run = IAMClients.of(session, iam), Run.start(propagation, on_event)
     if launch is None:
         return ensure_in(run, whole, clients, choices)
     client = ec2_client_for(session, ec2)
     return ensure_in(run, whole, clients, choices, lambda: ask_about(whole, launch, client, run))
+
+
+def _whole(desired: Desired) -> State:
+    """Join what is desired, if it can be made at all.
+
+    Raises:
+        IntentError: As for `preview`.
+    """
+    whole = State.joined(desired)
+    refuse_unmakeable(whole)
+    return whole
 
 
 def ensure_in(
@@ -133,16 +144,18 @@ def remove(
     on_event: OnEvent | None = None,
     access_keys: AccessKeys = "refuse",
 ) -> Result:
-    """Take away what *desired* names: memberships, profiles, attachments, roles and users.
+    """Take away what *desired* names: policies in it and on it, memberships, and the things.
 
-    Only what is managed is removed, and only if nothing foreign hangs on it; otherwise nothing
-    is. An EC2 instance that still runs with the profile loses its credentials within hours.
+    Only what is managed is removed, whatever its path, and only if nothing foreign hangs on it;
+    otherwise nothing is. An EC2 instance that still runs with the profile loses its credentials
+    within hours.
 
     Args:
         desired: What a planner returned for it, or several of those.
         existing: What to do about what is not managed: ``"refuse"``, or ``"attach"`` to undo what
             ensuring it with ``"attach"`` brings about: exactly the attachments, the inline
-            policies and the membership that *desired* names are taken away, and the rest stays.
+            policies that say the same, and the membership that *desired* names are taken away,
+            and the rest stays.
         session: The session whose credentials and partition are used; boto3's default if `None`.
         iam: A client to use as it is, instead of one built from *session*.
         propagation: How long to wait until IAM shows what was removed; 60 seconds if `None`.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 from cwagent_iam import limits
+from cwagent_iam.arguments import is_collection
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.limits import DEFAULT_QUOTAS, Quotas
 from cwagent_iam.policies import (
@@ -23,13 +23,17 @@ from cwagent_iam.policies import (
 from cwagent_iam.state import MANAGED_TAG, Tags, tags_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from cwagent_iam.policies import InlinePolicy
     from cwagent_iam.state import Boundary
 
 PolicyLike: TypeAlias = ManagedPolicy | str
 """A constant such as `SERVER_POLICY`, a `CustomerManagedPolicy`, or a managed policy's ARN."""
+
+
+Reader: TypeAlias = Literal["agent", "admin", "ecs"]
+"""Who reads the parameters in which configurations lie."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +45,7 @@ class Permissions:
         inline_policies: The documents that are to lie in it.
         parameters: The names of the parameters in which configurations lie.
         kms_key_arn: The customer's key that encrypts them, if there is one.
-        for_ecs: Whether ECS reads the parameters, and not the agent.
+        reader: Who reads the parameters: the agent, who stores configurations in them, or ECS.
         permissions_boundary: What limits the others; `None` leaves that alone.
         quotas: What the account allows.
     """
@@ -50,14 +54,14 @@ class Permissions:
     inline_policies: Collection[InlinePolicy]
     parameters: Collection[str]
     kms_key_arn: str | None
-    for_ecs: bool = False
+    reader: Reader = "agent"
     permissions_boundary: PolicyLike | None
     quotas: Quotas
 
     def problems(self, kind: Literal["role", "user"]) -> Iterator[Problem]:
         """Yield every rule that a *kind* of principal breaks, but by its boundary and quotas."""
-        most = getattr(self.known_quotas, f"policies_per_{kind}")
-        yield from limits.attachment_problems("policies", self.policies, most)
+        quotas = self.known_quotas
+        yield from limits.attachment_problems("policies", self.policies, kind, quotas)
         together = [*self.managed, self.permissions_boundary]
         yield from limits.account_problems("policies", together)
         found = (
@@ -68,15 +72,17 @@ class Permissions:
         yield from found
         if not found:
             yield from self._name_problems()
-            argument = "inline_policies" if self.inline_policies else "parameters"
-            quotas = self.known_quotas
+            argument = "inline_policies" if len(self.inline_policies) else "parameters"
             yield from limits.inline_size_problems(argument, self.inline, kind, quotas)
 
     def boundary_problems(self) -> Iterator[Problem]:
         """Yield every rule that the boundary breaks by itself."""
         boundary = self.permissions_boundary
         if boundary is not None and boundary != "":
-            yield from limits.policy_problems("permissions_boundary", boundary)
+            problems = tuple(limits.policy_problems("permissions_boundary", boundary))
+            yield from problems
+            if not problems:
+                yield from limits.namesake_problems("permissions_boundary", boundary, self.managed)
 
     def quotas_problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the quotas, if they are none."""
@@ -94,7 +100,7 @@ class Permissions:
     def managed(self) -> frozenset[ManagedPolicy]:
         """The managed policies that have no problems."""
         given: object = self.policies
-        listed = given if isinstance(given, Collection) else ()
+        listed = given if is_collection(given) else ()
         good = (each for each in listed if not any(limits.policy_problems("policies", each)))
         return frozenset(map(limits.as_policy, good))
 
@@ -113,12 +119,13 @@ class Permissions:
     @property
     def _writes(self) -> bool:
         """Who has the admin policy writes configurations, and so may write these parameters."""
-        return not self.for_ecs and ADMIN_POLICY in self.managed
+        agent = self.reader == "agent" and ADMIN_POLICY in self.managed
+        return agent or self.reader == "admin"
 
     @property
     def _for_parameters(self) -> InlinePolicy | None:
         names, key = self.parameters, self.kms_key_arn
-        if self.for_ecs:
+        if self.reader == "ecs":
             return ecs_parameter_access(names, kms_key_arn=key)
         return parameter_access(names, write=self._writes, kms_key_arn=key, policies=self.managed)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cwagent_iam import limits
-from cwagent_iam.errors import Problem
 from cwagent_iam.limits import DEFAULT_QUOTAS
-from cwagent_iam.planners.checking import Permissions, all_tags, if_named, refuse
+from cwagent_iam.planners.checking import Permissions
+from cwagent_iam.planners.making import make_role
 from cwagent_iam.policies import ADMIN_POLICY, ECS_TASK_EXECUTION_POLICY, SERVER_POLICY
-from cwagent_iam.state import InstanceProfile, Role, State
-from cwagent_iam.trust import EC2, ECSTask, Trust, shortest, trust_problems
+from cwagent_iam.trust import EC2, ECSTask
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from cwagent_iam.limits import Quotas
     from cwagent_iam.planners.checking import PolicyLike
     from cwagent_iam.policies import InlinePolicy
+    from cwagent_iam.state import State
+    from cwagent_iam.trust import Trust
 
 _EC2 = EC2()
 _ECS_TASK = ECSTask()
@@ -41,8 +41,9 @@ def plan_agent_role(
 ) -> State:
     """Plan the agent's identity: a role that EC2 may assume, with its instance profile, or another.
 
-    An argument that is `None` is not named by intent: IAM's default holds at creation, and the
-    field is neither compared nor changed afterwards.
+    Where an argument may be `None`, that means that intent does not name the field: IAM's default
+    holds at creation, and the field is neither compared nor changed afterwards. Only
+    *instance_profile* and *kms_key_arn* are no fields.
 
     >>> desired = plan_agent_role(tags={"Team": "observability"})
     >>> [entity.kind for entity in desired.entities]
@@ -54,24 +55,26 @@ def plan_agent_role(
     Args:
         role_name: 1 to 64 characters; ASCII letters, digits and ``_+=,.@-``.
         trust: Who may assume the role: where the agent runs.
-        policies: The managed policies to attach, at most 10. `SERVER_POLICY` lets the agent run;
+        policies: The managed policies to attach, at most 10 unless *quotas* says otherwise; each
+            a constant, a `CustomerManagedPolicy` or an ARN. `SERVER_POLICY` lets the agent run;
             `ADMIN_POLICY` lets it store configurations in Parameter Store too, but not read the
             ids of disk volumes.
         inline_policies: Documents that lie in the role, each an `InlinePolicy`; together at most
             10,240 characters besides white space.
         parameters: The names of the parameters in Parameter Store that hold the agent's
-            configuration. Those that begin with ``AmazonCloudWatch-`` are covered by
-            `SERVER_POLICY` and `ADMIN_POLICY`; for others the role gets an inline policy with
-            exactly these: to read them, and with `ADMIN_POLICY` to write them.
-        kms_key_arn: The ARN of the customer's key that encrypts *parameters*, if they are of the
-            type SecureString under a key other than the one that AWS manages.
+            configuration, at most 1,011 characters and 15 levels each. Those that begin with
+            ``AmazonCloudWatch-`` are covered by `SERVER_POLICY` and `ADMIN_POLICY`; for others the
+            role gets an inline policy with exactly these: to read them, and with `ADMIN_POLICY` to
+            write them.
+        kms_key_arn: The ARN of the customer's key, not of an alias, that encrypts *parameters*, if
+            they are of the type SecureString under a key other than the one that AWS manages.
         instance_profile: `True` for one named like the role, as the console makes it; a string
             (1 to 128 characters) to name it; `False` for none. `None` is `True` where EC2 may
             assume the role, and `False` elsewhere, where a profile would serve nobody.
         path: The path of role and profile, 1 to 512 characters, from ``/`` to ``/``.
         description: At most 1,000 characters of Latin-1; empty clears a description.
-        permissions_boundary: The policy that limits what the others can allow; empty takes a
-            boundary away.
+        permissions_boundary: The policy that limits what the others can allow, as one of
+            *policies*; empty takes a boundary away.
         max_session_duration: The longest session, 3,600 to 43,200 seconds.
         tags: At most 49 tags for role and profile, beside our own; keys 1 to 128 and values 0
             to 256 characters.
@@ -85,7 +88,7 @@ def plan_agent_role(
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
     """
-    return _plan(
+    return make_role(
         role_name,
         trust=trust,
         permissions=Permissions(
@@ -134,8 +137,8 @@ def plan_admin_role(
         role_name: As for `plan_agent_role`, like all arguments.
         policies: The managed policies to attach.
         inline_policies: Documents that lie in the role.
-        parameters: The names of the parameters that may be read, and with `ADMIN_POLICY` written,
-            beside those that begin with ``AmazonCloudWatch-``.
+        parameters: The names of the parameters that may be read and written, beside those that
+            begin with ``AmazonCloudWatch-`` and come with `ADMIN_POLICY`.
         kms_key_arn: The key that encrypts them.
         instance_profile: Whether there is an instance profile, or its name.
         path: The path of role and profile.
@@ -151,19 +154,23 @@ def plan_admin_role(
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
     """
-    return plan_agent_role(
+    return make_role(
         role_name,
-        policies=policies,
-        inline_policies=inline_policies,
-        parameters=parameters,
-        kms_key_arn=kms_key_arn,
+        trust=_EC2,
+        permissions=Permissions(
+            policies=policies,
+            inline_policies=inline_policies,
+            parameters=parameters,
+            kms_key_arn=kms_key_arn,
+            reader="admin",
+            permissions_boundary=permissions_boundary,
+            quotas=quotas,
+        ),
         instance_profile=instance_profile,
         path=path,
         description=description,
-        permissions_boundary=permissions_boundary,
         max_session_duration=max_session_duration,
         tags=tags,
-        quotas=quotas,
     )
 
 
@@ -215,7 +222,7 @@ def plan_ecs_execution_role(
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
     """
-    return _plan(
+    return make_role(
         role_name,
         trust=trust,
         permissions=Permissions(
@@ -223,7 +230,7 @@ def plan_ecs_execution_role(
             inline_policies=inline_policies,
             parameters=parameters,
             kms_key_arn=kms_key_arn,
-            for_ecs=True,
+            reader="ecs",
             permissions_boundary=permissions_boundary,
             quotas=quotas,
         ),
@@ -233,73 +240,3 @@ def plan_ecs_execution_role(
         max_session_duration=max_session_duration,
         tags=tags,
     )
-
-
-def _plan(
-    role_name: str,
-    *,
-    trust: Trust,
-    permissions: Permissions,
-    instance_profile: bool | str | None,
-    path: str | None,
-    description: str | None,
-    max_session_duration: int | None,
-    tags: Mapping[str, str] | None,
-) -> State:
-    """Check everything, and make the role and its profile."""
-    refuse(
-        limits.name_problems("role_name", role_name, limits.ROLE_NAME_LENGTH),
-        _trust_problems(trust, permissions),
-        permissions.problems("role"),
-        _profile_problems(instance_profile, trust),
-        if_named(limits.path_problems, "path", path),
-        if_named(limits.description_problems, "description", description),
-        permissions.boundary_problems(),
-        if_named(limits.session_duration_problems, "max_session_duration", max_session_duration),
-        if_named(limits.tag_problems, "tags", tags),
-        permissions.quotas_problems(),
-    )
-    role = Role(
-        name=role_name,
-        path=path,
-        trust=trust.document(),
-        description=description,
-        max_session_duration=max_session_duration,
-        permissions_boundary=permissions.boundary,
-        policies=permissions.managed,
-        inline_policies=permissions.inline,
-        tags=all_tags(tags),
-    )
-    wanted = trust.for_ec2 if instance_profile is None else instance_profile
-    return State.of([role, *_profiles(role, wanted)])
-
-
-def _profiles(role: Role, wanted: bool | str) -> Iterator[InstanceProfile]:  # noqa: FBT001 - as given
-    """Yield the instance profile for *role*, if one is wanted."""
-    name = role.name if wanted is True else wanted
-    if name:
-        yield InstanceProfile(name=name, path=role.path, tags=role.tags, role_name=role.name)
-
-
-def _trust_problems(trust: object, permissions: Permissions) -> Iterator[Problem]:
-    """Check who may assume the role, and then how long the document is that says so."""
-    if permissions.for_ecs and not isinstance(trust, ECSTask):
-        yield Problem.of("trust", trust, "must be ECSTask(): nobody but ECS uses this role")
-        return
-    problems = tuple(trust_problems("trust", trust))
-    yield from problems
-    if isinstance(trust, Trust) and not problems:
-        most = permissions.known_quotas.trust_size
-        yield from limits.size_problems("trust", shortest(trust.document()), most)
-
-
-def _profile_problems(instance_profile: object, trust: Trust) -> Iterator[Problem]:
-    longest = limits.INSTANCE_PROFILE_NAME_LENGTH
-    if instance_profile is not None and not isinstance(instance_profile, (bool, str)):
-        rule = "must be True, False, None or the name of a profile, a string"
-        yield Problem.of("instance_profile", instance_profile, rule)
-    elif instance_profile and not any(trust_problems("", trust)) and not trust.for_ec2:
-        rule = "must not be asked for where EC2 may not assume the role: it would serve nobody"
-        yield Problem.of("instance_profile", instance_profile, rule)
-    if isinstance(instance_profile, str):
-        yield from limits.name_problems("instance_profile", instance_profile, longest)

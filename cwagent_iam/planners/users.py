@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cwagent_iam import limits
 from cwagent_iam.limits import DEFAULT_QUOTAS
-from cwagent_iam.planners.checking import Permissions, all_tags, if_named, refuse
+from cwagent_iam.planners.checking import Permissions
+from cwagent_iam.planners.making import make_user
 from cwagent_iam.policies import ADMIN_POLICY, SERVER_POLICY
-from cwagent_iam.state import State, User
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from cwagent_iam.limits import Quotas
     from cwagent_iam.planners.checking import PolicyLike
     from cwagent_iam.policies import InlinePolicy
+    from cwagent_iam.state import State
 
 
 def plan_agent_user(
@@ -32,14 +32,14 @@ def plan_agent_user(
 ) -> State:
     """Plan the agent's identity on a server outside EC2: a user. It has no access key yet.
 
-    An argument that is `None` is not named by intent, as for `plan_agent_role`.
+    Where an argument may be `None`, that means the same as for `plan_agent_role`.
 
     >>> plan_agent_user().entities[0].name
     'CloudWatchAgentServerUser'
 
     Args:
         user_name: 1 to 64 characters; ASCII letters, digits and ``_+=,.@-``.
-        policies: The managed policies to attach, at most 10, as for `plan_agent_role`.
+        policies: The managed policies to attach, as for `plan_agent_role`.
         inline_policies: Documents that lie in the user, each an `InlinePolicy`; together at most
             2,048 characters besides white space.
         parameters: The names of the parameters that hold the agent's configuration, as for
@@ -65,23 +65,7 @@ def plan_agent_user(
         permissions_boundary=permissions_boundary,
         quotas=quotas,
     )
-    refuse(
-        limits.name_problems("user_name", user_name, limits.USER_NAME_LENGTH),
-        permissions.problems("user"),
-        if_named(limits.path_problems, "path", path),
-        permissions.boundary_problems(),
-        if_named(limits.tag_problems, "tags", tags),
-        permissions.quotas_problems(),
-    )
-    user = User(
-        name=user_name,
-        path=path,
-        permissions_boundary=permissions.boundary,
-        policies=permissions.managed,
-        inline_policies=permissions.inline,
-        tags=all_tags(tags),
-    )
-    return State.of([user])
+    return make_user(user_name, permissions, path, tags)
 
 
 def plan_admin_user(
@@ -107,8 +91,8 @@ def plan_admin_user(
         user_name: As for `plan_agent_user`, like all arguments.
         policies: The managed policies to attach.
         inline_policies: Documents that lie in the user.
-        parameters: The names of the parameters that may be read, and with `ADMIN_POLICY` written,
-            beside those that begin with ``AmazonCloudWatch-``.
+        parameters: The names of the parameters that may be read and written, beside those that
+            begin with ``AmazonCloudWatch-`` and come with `ADMIN_POLICY`.
         kms_key_arn: The key that encrypts them.
         path: The path.
         permissions_boundary: The policy that limits what the others can allow.
@@ -121,14 +105,13 @@ def plan_admin_user(
     Raises:
         IntentError: When an argument breaks a rule of IAM. It lists all that is wrong.
     """
-    return plan_agent_user(
-        user_name,
+    permissions = Permissions(
         policies=policies,
         inline_policies=inline_policies,
         parameters=parameters,
         kms_key_arn=kms_key_arn,
-        path=path,
+        reader="admin",
         permissions_boundary=permissions_boundary,
-        tags=tags,
         quotas=quotas,
     )
+    return make_user(user_name, permissions, path, tags)

@@ -19,7 +19,7 @@ from cwagent_iam.policies.aws_managed import (
     XRAY_WRITE_ONLY_POLICY,
 )
 from cwagent_iam.policies.findings import policy_findings
-from cwagent_iam.policies.grammar import condition_problems, identity_problems
+from cwagent_iam.policies.grammar import document_problems, identity_problems
 from cwagent_iam.policies.inline import InlinePolicy, inline_problems
 from cwagent_iam.policies.managed import CustomerManagedPolicy, ManagedPolicy, without
 from cwagent_iam.policies.parameters import (
@@ -30,6 +30,7 @@ from cwagent_iam.policies.parameters import (
 )
 from cwagent_iam.policies.partitions import (
     ANY_PARTITION,
+    PARTITION_NAME,
     localise,
     neutral,
     neutralise,
@@ -45,6 +46,7 @@ __all__ = [
     "InlinePolicy",
     "LOGS_API_KEY_POLICY",
     "ManagedPolicy",
+    "PARTITION_NAME",
     "PROMETHEUS_REMOTE_WRITE_POLICY",
     "SERVER_POLICY",
     "SSM_DIRECTORY_SERVICE_POLICY",
@@ -52,7 +54,7 @@ __all__ = [
     "SSM_MANAGED_INSTANCE_POLICY",
     "XRAY_DAEMON_POLICY",
     "XRAY_WRITE_ONLY_POLICY",
-    "condition_problems",
+    "document_problems",
     "ecs_parameter_access",
     "identity_problems",
     "inline_problems",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from cwagent_iam.policies.managed import ManagedPolicy
 
 SERVER_POLICY = ManagedPolicy("CloudWatchAgentServerPolicy")
-"""What the agent needs to send metrics, logs and traces, and to read its configuration."""
+"""What the agent needs to send metrics, logs and X-Ray traces, and to read its configuration."""
 
 ADMIN_POLICY = ManagedPolicy("CloudWatchAgentAdminPolicy")
 """For one machine and a short time: it may also write configurations to Parameter Store."""

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from cwagent_iam.policies.managed import ManagedPolicy
 
 _VOLUMES = Document.parse(
-    {"Statement": {"Effect": "Allow", "Action": "ec2:DescribeVolumes", "Resource": "*"}}
+    {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": "ec2:DescribeVolumes", "Resource": "*"},
+    }
 )
 _NO_SUPERSET = (
     "It lacks ec2:DescribeVolumes, which CloudWatchAgentServerPolicy has: without it the agent "
@@ -54,10 +57,16 @@ def policy_findings(
     found = []
     if ADMIN_POLICY in policies:
         found.append(Finding("open", str(ADMIN_POLICY), _WRITES_FOR_ALL))
-        if SERVER_POLICY not in policies and not any(
-            policy.document.allows(_VOLUMES) for policy in inline_policies
-        ):
+        if SERVER_POLICY not in policies and not _together(inline_policies).allows(_VOLUMES):
             found.append(Finding("needs", str(ADMIN_POLICY), _NO_SUPERSET))
     if SSM_MANAGED_INSTANCE_POLICY in policies:
         found.append(Finding("open", str(SSM_MANAGED_INSTANCE_POLICY), _READS_ALL))
     return tuple(sorted(found, key=lambda finding: finding.rank))
+
+
+def _together(policies: Iterable[InlinePolicy]) -> Document:
+    """Return one document that says what all *policies* say: what one denies, none allows."""
+    documents = [policy.document for policy in policies]
+    good = [each.content() for each in documents if not isinstance(each.statements, str)]
+    statements = [statement for content in good for statement in content["Statement"]]
+    return Document.parse({"Version": "2012-10-17", "Statement": statements})

@@ -8,15 +8,15 @@ policy must be unique.").
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from cwagent_iam.documents import listed
 from cwagent_iam.errors import Problem
 from cwagent_iam.policies.partitions import ANY_PARTITION, PARTITION_NAME, localise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from cwagent_iam.documents import Document
 
@@ -28,15 +28,18 @@ _RESOURCES = ("Resource", "NotResource")
 _STATEMENT_ELEMENTS = {"Sid", "Effect", "Condition", *_ACTIONS, *_RESOURCES, *_PRINCIPALS}
 _LABEL = re.compile(r"[A-Za-z0-9]*")
 _ACTION = re.compile(r"\*|[A-Za-z0-9-]+:[!-9;-~]+")
-_RESOURCE = re.compile(rf"\*|arn:(?:\*|{ANY_PARTITION}|{PARTITION_NAME}):[a-z0-9-]+:.+", re.DOTALL)
+_RESOURCE = re.compile(
+    rf"\*|arn:(?:\*|{ANY_PARTITION}|{PARTITION_NAME}):[a-z0-9-]+:(?:[^:]*:[^:]*:.+|[^:]*\*.*)",
+    re.DOTALL,
+)
+_REGIONAL_IAM = re.compile(r"arn:[^:]+:iam:[^:]+:.*", re.DOTALL)
 _KEY = re.compile(r"[^:]+:.+", re.DOTALL)
 _OPERATOR = re.compile(
-    r"(?:for(?:any|all)values?:)?"
-    r"(?:string(?:not)?equals(?:ignorecase)?|string(?:not)?like|arn(?:not)?(?:equals|like)"
-    r"|numeric(?:not)?equals|numeric(?:less|greater)than(?:equals)?"
-    r"|date(?:not)?equals|date(?:less|greater)than(?:equals)?"
-    r"|bool|binaryequals|(?:not)?ipaddress)(?:ifexists)?|null",
-    re.IGNORECASE,
+    r"(?:ForAllValues:|ForAnyValue:)?"
+    r"(?:String(?:Not)?Equals(?:IgnoreCase)?|String(?:Not)?Like|Arn(?:Not)?(?:Equals|Like)"
+    r"|Numeric(?:Not)?Equals|Numeric(?:Less|Greater)Than(?:Equals)?"
+    r"|Date(?:Not)?Equals|Date(?:Less|Greater)Than(?:Equals)?"
+    r"|Bool|BinaryEquals|(?:Not)?IpAddress)(?:IfExists)?|Null",
 )
 
 
@@ -51,48 +54,74 @@ def identity_problems(argument: str, document: Document) -> Iterator[Problem]:
         rule = "must be a policy document: JSON with a Statement, each with its Effect"
         yield Problem.of(argument, document.text, rule)
         return
-    content = json.loads(document.text)
-    for element in sorted(content.keys() - _DOCUMENT_ELEMENTS):
-        yield Problem.of(f"{argument} {element}", content[element], "must not be in a document")
+    content = document.content()
+    yield from document_problems(argument, content)
     if content.get("Version") != _VERSION:
         yield Problem.of(f"{argument} Version", content.get("Version"), f"must be {_VERSION!r}")
-    if not isinstance(content.get("Id", ""), str):
-        yield Problem.of(f"{argument} Id", content["Id"], "must be a string")
-    statements = _listed(content["Statement"])
-    if not statements:
-        yield Problem.of(f"{argument} Statement", statements, "must have a statement")
-    labels: list[object] = []
-    for index, each in enumerate(statements):
-        yield from _statement_problems(f"{argument} statement {index}", each, labels)
+    for index, each in enumerate(content["Statement"]):
+        yield from _statement_problems(f"{argument} statement {index}", each)
     if f"arn:{ANY_PARTITION}:" in localise(document, "aws").text:
         rule = f"must have arn:{ANY_PARTITION}: only where an ARN has * for the region"
         yield Problem.of(argument, document.text, rule)
 
 
-def condition_problems(where: str, conditions: Mapping[str, Iterable[str]]) -> Iterator[Problem]:
-    """Check the operators and keys of the element ``Condition``, in policies of any kind."""
+def document_problems(argument: str, content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Check what documents of any kind have in common: elements, labels, conditions.
+
+    Args:
+        argument: What problems call the document.
+        content: What it says, as of `Document.content`.
+    """
+    for element in sorted(content.keys() - _DOCUMENT_ELEMENTS):
+        yield Problem.of(f"{argument} {element}", content[element], "must not be in a document")
+    if not isinstance(content.get("Id", ""), str):
+        yield Problem.of(f"{argument} Id", content["Id"], "must be a string")
+    if not content["Statement"]:
+        yield Problem.of(f"{argument} Statement", [], "must have a statement")
+    labels: set[str] = set()
+    for index, each in enumerate(content["Statement"]):
+        where, label = f"{argument} statement {index}", each.get("Sid", "")
+        if not isinstance(label, str):
+            yield Problem.of(f"{where} Sid", label, "must be a string")
+        elif label in labels:
+            yield Problem.of(f"{where} Sid", label, "must differ from those of other statements")
+        elif label:
+            labels.add(label)
+        yield from _condition_problems(f"{where} Condition", each.get("Condition", {}))
+
+
+def _condition_problems(
+    where: str, conditions: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
     for operator, keys in conditions.items():
         if not _OPERATOR.fullmatch(operator):
-            yield Problem.of(where, operator, "must be an operator that IAM knows")
-        for key in keys:
+            rule = "must be an operator that IAM knows, such as StringEquals"
+            yield Problem.of(where, operator, rule)
+        if not keys:
+            yield Problem.of(f"{where} {operator}", keys, "must compare a key")
+        for key, values in keys.items():
             if not _KEY.fullmatch(key):
                 rule = "must be a condition key, with its service before a colon"
                 yield Problem.of(where, key, rule)
+            if not listed(values):
+                yield Problem.of(f"{where} {key}", values, "must be compared with something")
+            for value in listed(values):
+                if not isinstance(value, (str, bool, int, float)):
+                    rule = "must be a text, a number, true or false"
+                    yield Problem.of(f"{where} {key}", value, rule)
 
 
-def _statement_problems(
-    where: str, statement: Mapping[str, Any], labels: list[object]
-) -> Iterator[Problem]:
-    """Check one statement; *labels* are the ``Sid`` of those before it."""
+def _statement_problems(where: str, statement: Mapping[str, Any]) -> Iterator[Problem]:
     for element in sorted(statement.keys() - _STATEMENT_ELEMENTS):
         yield Problem.of(f"{where} {element}", statement[element], "must not be in a statement")
     for element in sorted(statement.keys() & _PRINCIPALS):
         rule = "must not be in a policy of a role or user, which is itself the principal"
         yield Problem.of(f"{where} {element}", statement[element], rule)
-    yield from _label_problems(f"{where} Sid", statement.get("Sid", ""), labels)
+    label = statement.get("Sid", "")
+    if isinstance(label, str) and not _LABEL.fullmatch(label):
+        yield Problem.of(f"{where} Sid", label, "may hold ASCII letters and digits only")
     yield from _choice_problems(where, statement, _ACTIONS, _action_problems)
     yield from _choice_problems(where, statement, _RESOURCES, _resource_problems)
-    yield from condition_problems(f"{where} Condition", statement.get("Condition", {}))
 
 
 def _choice_problems(
@@ -106,20 +135,11 @@ def _choice_problems(
     if len(named) != 1:
         yield Problem.of(where, dict(statement), f"must have either {' or '.join(elements)}")
     for element in named:
-        held = _listed(statement[element])
+        held = listed(statement[element])
         if not held:
             yield Problem.of(f"{where} {element}", held, "must name something")
         for each in held:
             yield from check(f"{where} {element}", each)
-
-
-def _label_problems(where: str, label: object, labels: list[object]) -> Iterator[Problem]:
-    if not isinstance(label, str) or not _LABEL.fullmatch(label):
-        yield Problem.of(where, label, "may hold ASCII letters and digits only")
-    if label in labels:
-        yield Problem.of(where, label, "must differ from those of other statements")
-    if label:
-        labels.append(label)
 
 
 def _action_problems(where: str, action: str) -> Iterator[Problem]:
@@ -132,7 +152,5 @@ def _resource_problems(where: str, resource: object) -> Iterator[Problem]:
     if not isinstance(resource, str) or not _RESOURCE.fullmatch(resource):
         rule = "must be * or an ARN, arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
         yield Problem.of(where, resource, rule)
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    elif _REGIONAL_IAM.fullmatch(resource):
+        yield Problem.of(where, resource, "must have no region, because IAM has none")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from cwagent_iam.arguments import collection_rule, is_collection, plain
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import Problem
 from cwagent_iam.policies.grammar import identity_problems
@@ -45,7 +46,7 @@ class InlinePolicy:
     def __init__(self, name: str, document: str | Mapping[str, Any] | Document) -> None:
         """Hold what a caller wrote; what is no document is left for the check to find."""
         read: Any = Document.parse(document) if isinstance(document, (str, Mapping)) else document
-        self.__attrs_init__(name, neutral(read) if isinstance(read, Document) else read)
+        self.__attrs_init__(plain(name), neutral(read) if isinstance(read, Document) else read)
 
     @classmethod
     def found(cls, name: str, document: str | Mapping[str, Any], partition: str) -> InlinePolicy:
@@ -95,9 +96,8 @@ def inline_problems(argument: str, value: object) -> Iterator[Problem]:
         argument: What problems call them.
         value: Anything; good are tuples, lists and sets of `InlinePolicy`.
     """
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Collection):
-        rule = "must be a tuple, a list or a set of InlinePolicy, even if it is only one"
-        yield Problem.of(argument, value, rule)
+    if not is_collection(value):
+        yield Problem.of(argument, value, collection_rule("InlinePolicy"))
         return
     names: set[str] = set()
     for index, policy in enumerate(value):

@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cwagent_iam.arguments import plain
+from cwagent_iam.policies.partitions import PARTITION_NAME
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -29,7 +32,7 @@ POLICY_NAME = r"[A-Za-z0-9_+=,.@-]{1,128}"
 """The name of a managed policy or of an inline one; source: the IAM API reference."""
 
 _POLICY_ARN = re.compile(
-    r"arn:(?P<partition>aws(?:-[a-z0-9]+)*):iam::(?P<account>aws|[0-9]{12}):policy"
+    rf"arn:(?P<partition>{PARTITION_NAME}):iam::(?P<account>aws|[0-9]{{12}}):policy"
     rf"(?P<path>(?:/[A-Za-z0-9.,+@=_-]+)*/)(?P<name>{POLICY_NAME})",
 )
 
@@ -47,8 +50,8 @@ class ManagedPolicy:
             number: then it is the partition that the client works in.
     """
 
-    name: str
-    path: str = "/"
+    name: str = attrs.field(converter=plain)
+    path: str = attrs.field(default="/", converter=plain)
     account: str = "aws"
     partition: str = ""
 
@@ -104,7 +107,8 @@ def CustomerManagedPolicy(name: str, path: str = "/") -> ManagedPolicy:  # noqa:
     policy/observability/AgentExtras
 
     Args:
-        name: 1 to 128 characters; ASCII letters, digits and ``_+=,.@-``.
+        name: 1 to 128 characters; ASCII letters, digits and ``_+=,.@-``; in the letter case that
+            IAM has it in, because ARNs know only that.
         path: The policy's path, 1 to 512 characters, from ``/`` to ``/``.
 
     Returns:

@@ -10,16 +10,16 @@ user guide.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cwagent_iam.arguments import collection_rule, is_collection, plain
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.policies.aws_managed import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.policies.inline import InlinePolicy
 from cwagent_iam.policies.partitions import ANY_PARTITION, PARTITION_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from cwagent_iam.policies.managed import ManagedPolicy
 
@@ -114,9 +114,8 @@ def parameter_problems(argument: str, value: object, *, write: bool = False) -> 
         value: Anything; good are tuples, lists and sets of strings.
         write: Whether they are to be written, and so must not have a name that AWS reserves.
     """
-    if isinstance(value, (str, bytes, bytearray, Mapping)) or not isinstance(value, Collection):
-        rule = "must be a tuple, a list or a set of names, even if it is only one"
-        yield Problem.of(argument, value, rule)
+    if not is_collection(value):
+        yield Problem.of(argument, value, collection_rule("names"))
         return
     seen: set[str] = set()
     for index, name in enumerate(value):
@@ -142,7 +141,7 @@ def key_problems(argument: str, value: object, parameters: object) -> Iterator[P
             "neither by alias nor by id alone"
         )
         yield Problem.of(argument, value, rule)
-    if isinstance(parameters, Collection) and not parameters:
+    if is_collection(parameters) and len(parameters) == 0:
         yield Problem.of(argument, value, "must not be given where there are no parameters")
 
 
@@ -178,7 +177,7 @@ def _arn(name: str) -> str:
     Source: "Actions, resources, and condition keys for AWS Systems Manager" in the service
     authorization reference.
     """
-    return f"arn:{ANY_PARTITION}:ssm:*:*:parameter/{name.removeprefix('/')}"
+    return f"arn:{ANY_PARTITION}:ssm:*:*:parameter/{plain(name).removeprefix('/')}"
 
 
 def _policy(

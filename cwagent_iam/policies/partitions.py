@@ -15,7 +15,6 @@ a namesake that somebody else owns: these keep the partition that they were give
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +58,8 @@ def _translated(document: Document, partition: Callable[[str], str]) -> Document
         match = _OPEN_ARN.fullmatch(text)
         return f"arn:{partition(match['partition'])}:{match['rest']}" if match else text
 
-    content = json.loads(document.text)
-    held = content["Statement"]
-    for statement in held if isinstance(held, list) else [held]:
+    content = document.content()
+    for statement in content["Statement"]:
         for element in ("Resource", "NotResource"):
             replace_texts(statement, element, arn)
         for keys in statement.get("Condition", {}).values():

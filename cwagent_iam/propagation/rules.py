@@ -5,6 +5,7 @@ Sources: the API reference of IAM (common and modelled errors), and what users o
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import attrs
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from cwagent_iam.aws import Trouble
     from cwagent_iam.propagation.run import Run
     from cwagent_iam.state import Entity
+
+
+_ROLE_ARN = re.compile(
+    r"arn:(?P<partition>[^:]+):iam::(?P<account>[^:]+):role/(?:.*/)?(?P<name>[^/]+)"
+)
 
 
 class Subject(Protocol):
@@ -39,6 +45,9 @@ Outcome: TypeAlias = Literal["wait", "read back", "look again", "final"]
 observe and diff again; or give up."""
 
 
+Applies: TypeAlias = "Callable[[Subject, Run, str], bool]"
+
+
 @attrs.frozen
 class Rule:
     """What an AWS error means for a change.
@@ -47,7 +56,8 @@ class Rule:
         operation: The beginning of the names of the operations that it is for.
         code: AWS's code.
         fragment: A part of AWS's words, in lower case, where the code is not enough.
-        applies: Whether it holds for a change, given what this run knows.
+        applies: Whether it holds for a change, given what this run knows, and AWS's words in lower
+            case.
         outcome: What to do.
         reason: Why.
         pace: How long the pauses between attempts are.
@@ -56,13 +66,13 @@ class Rule:
     operation: str
     code: str
     fragment: str
-    applies: Callable[[Subject, Run], bool]
+    applies: Applies
     outcome: Outcome
     reason: str
     pace: Pace = DENSE
 
 
-def _always(_change: Subject, _run: Run) -> bool:
+def _always(_change: Subject, _run: Run, _words: str) -> bool:
     return True
 
 
@@ -70,21 +80,41 @@ def _needs_one_of(targets: set[str], kind: type[Entity], change: Subject) -> boo
     return any(need in targets for need in change.needs if need.startswith(f"{kind.kind} "))
 
 
-def _knows(kind: type[Entity]) -> Callable[[Subject, Run], bool]:
+def _knows(kind: type[Entity]) -> Applies:
     """Hold if this run knows that the *kind* of thing that the change needs is there."""
-    return lambda change, run: _needs_one_of(run.known, kind, change)
+    return lambda change, run, _words: _needs_one_of(run.known, kind, change)
 
 
-def _saw(kind: type[Entity]) -> Callable[[Subject, Run], bool]:
+def _saw(kind: type[Entity]) -> Applies:
     """Hold if this run saw the *kind* of thing that the change needs; it may be gone, or new."""
-    return lambda change, run: _needs_one_of(run.seen, kind, change)
+    return lambda change, run, _words: _needs_one_of(run.seen, kind, change)
 
 
-def _trusts_new(change: Subject, run: Run) -> bool:
-    """Hold if the trust that the change sets names a principal that this run made."""
+def _trusts_new(change: Subject, run: Run, words: str) -> bool:
+    """Hold if the principal that IAM does not know is what this run made, or a session of that."""
+    return _trusts_one_of(run.arns, change, words)
+
+
+def _trusts_seen(change: Subject, run: Run, words: str) -> bool:
+    """Hold if that principal is what this run saw; it may be gone, or new."""
+    return _trusts_one_of(run.seen_arns, change, words)
+
+
+def _trusts_one_of(arns: set[str], change: Subject, words: str) -> bool:
     if not isinstance(change, CreateRole | UpdateAssumeRolePolicy):
         return False
-    return any(f'"{arn}"' in change.trust.text for arn in run.arns)
+    trusted = [name for kind, name in change.trust.principals if kind == "AWS"]
+    named = [name for name in trusted if f'"{name.lower()}"' in words] or trusted
+    return any(name == arn or _is_session(name, arn) for name in named for arn in arns)
+
+
+def _is_session(principal: str, arn: str) -> bool:
+    """Tell whether *principal* is a session of the role with this *arn*."""
+    role = _ROLE_ARN.fullmatch(arn)
+    if role is None:
+        return False
+    home = f"arn:{role['partition']}:sts::{role['account']}"
+    return principal.startswith(f"{home}:assumed-role/{role['name']}/")
 
 
 _MISS = "NoSuchEntity"
@@ -103,6 +133,7 @@ RULES = (
     Rule("", _MISS, "user with name", _saw(User), "look again", "the user was there"),
     Rule("", _MISS, "instance profile", _saw(InstanceProfile), "look again", "it was there"),
     Rule("", *_BAD_TRUST, _trusts_new, "wait", "a principal in the trust is too new"),
+    Rule("", *_BAD_TRUST, _trusts_seen, "look again", "a principal in the trust was there"),
     Rule("", "ConcurrentModification", "", _always, "read back", "others write to it", RIVALS),
     Rule("", "EntityTemporarilyUnmodifiable", "", _always, "wait", "the name is too new", SLOW),
     Rule("Create", "EntityAlreadyExists", "", _always, "read back", "it is not shown", RIVALS),
@@ -148,6 +179,6 @@ def rule_for(error: BaseException, change: Subject, run: Run) -> Rule:
         if change.operation.startswith(rule.operation)
         and rule.code == code_of(error)
         and rule.fragment in words
-        and rule.applies(change, run)
+        and rule.applies(change, run, words)
     )
     return next(fitting, None) or rule_for_trouble(error, run)

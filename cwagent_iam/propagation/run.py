@@ -39,6 +39,7 @@ class Run:
             request that does not find one of these has come too early.
         arns: The ARNs of what it made.
         seen: The kind and name of everything that it observed, and that may be gone by now.
+        seen_arns: Its ARNs.
         reached: Whether AWS itself has ever answered it.
         troubled: Whether the last answer was throttling, a failure of AWS, or none at all.
         last_error: The last error of AWS that it did not raise.
@@ -55,6 +56,7 @@ class Run:
     known: set[str] = attrs.field(factory=set)
     arns: set[str] = attrs.field(factory=set)
     seen: set[str] = attrs.field(factory=set)
+    seen_arns: set[str] = attrs.field(factory=set)
     reached: bool = False
     troubled: bool = False
     last_error: BaseException | None = None
@@ -72,9 +74,14 @@ class Run:
         return self.propagation.clock() - self.started
 
     def new_in(self, changes: ChangeSet) -> ChangeSet:
-        """Leave out of *changes* what was made already, and what is thus only not visible."""
+        """Leave out of *changes* what was made already, and what is thus only not visible.
+
+        A role that was put into a profile, and is not in it any more, is not put there again. So
+        whatever is in its place is not taken out either: the profile would stay empty.
+        """
         made = [*self.applied, *self.found]
-        return attrs.evolve(changes, changes=tuple(each for each in changes if each not in made))
+        new = (each for each in changes if each not in made and each.leads_to not in made)
+        return attrs.evolve(changes, changes=tuple(new))
 
     def heard(self, error: BaseException | None = None) -> None:
         """Remember what AWS answered: *error*, or what was asked for."""

@@ -6,6 +6,7 @@ Each value knows its trust policy (`Trust.document`) and what is wrong with its 
 
 from cwagent_iam.trust.accounts import CrossAccount
 from cwagent_iam.trust.base import Trust, trust_problems
+from cwagent_iam.trust.checks import UNIQUE_ID
 from cwagent_iam.trust.custom import CustomTrust
 from cwagent_iam.trust.federated import IRSA, WebIdentity
 from cwagent_iam.trust.findings import trust_findings
@@ -35,6 +36,7 @@ __all__ = [
     "SERVICES",
     "SSMHybrid",
     "Trust",
+    "UNIQUE_ID",
     "WebIdentity",
     "localise",
     "neutral",

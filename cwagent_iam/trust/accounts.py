@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from cwagent_iam.arguments import collection_rule, is_collection, plain, plain_if_named
 from cwagent_iam.errors import Problem
 from cwagent_iam.trust import checks
 from cwagent_iam.trust.base import ASSUME_ROLE, StatementJSON, Trust, statement
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 def _frozen(principals: Collection[str]) -> Collection[str]:
     """Make a set of several principals; leave what is no such thing for the check to find."""
     given: Any = principals
-    if isinstance(given, (tuple, list, set, frozenset)):
+    if is_collection(given):
+        texts = tuple(map(plain, given))
         try:
-            given = frozenset(given)
+            given = frozenset(texts)
         except TypeError:
-            given = tuple(given)
+            given = texts
     held: Collection[str] = given
     return held
 
@@ -32,7 +34,8 @@ class CrossAccount(Trust):
 
     The agent assumes it with the credentials it has, which must be allowed ``sts:AssumeRole`` on
     it. Source: "Sending metrics, logs, and traces to a different account" in the CloudWatch user
-    guide.
+    guide. Where the source is a role that EKS Pod Identity hands over, its session tags go on to
+    this one, which takes ``sts:TagSession`` too: write that in a `CustomTrust`.
 
     Attributes:
         principals: Who may: ids of accounts (12 digits) and ARNs of roles, users or sessions, as
@@ -40,12 +43,12 @@ class CrossAccount(Trust):
         source_account: The account that the agent must name: 12 digits. The agent does so only if
             both ``AMZ_SOURCE_ACCOUNT`` and ``AMZ_SOURCE_ARN`` are set in its environment.
         source_arn: The ARN that the agent must name, for example that of its instance; it may
-            hold ``*``. The same goes for it.
+            hold ``*`` and ``?``. The same goes for it.
     """
 
     principals: Collection[str] = attrs.field(converter=_frozen)
-    source_account: str | None = attrs.field(default=None, kw_only=True)
-    source_arn: str | None = attrs.field(default=None, kw_only=True)
+    source_account: str | None = attrs.field(default=None, kw_only=True, converter=plain_if_named)
+    source_arn: str | None = attrs.field(default=None, kw_only=True, converter=plain_if_named)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""
@@ -71,8 +74,7 @@ class CrossAccount(Trust):
 
 def _principals_problems(where: str, principals: object) -> Iterator[Problem]:
     if not isinstance(principals, (frozenset, tuple)):
-        rule = "must be a tuple, a list or a set of principals, even if it is only one"
-        yield Problem.of(where, principals, rule)
+        yield Problem.of(where, principals, collection_rule("principals"))
         return
     if not principals:
         yield Problem.of(where, set(principals), "must name somebody")

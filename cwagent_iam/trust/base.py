@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
@@ -68,15 +67,9 @@ class Trust(abc.ABC):
         """
         statements = [
             {name: each[name] for name in each if (each["Effect"], name) != ("Allow", "Condition")}
-            for each in statements_of(self.document())
+            for each in self.document().content()["Statement"]
         ]
         return Document.parse({"Statement": statements}).allows(_EC2)
-
-
-def statements_of(document: Document) -> list[StatementJSON]:
-    """Return the statements of a good *document* as they were written."""
-    held = json.loads(document.text)["Statement"]
-    return held if isinstance(held, list) else [held]
 
 
 def trust_problems(argument: str, value: object) -> Iterator[Problem]:

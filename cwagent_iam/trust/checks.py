@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cwagent_iam.errors import Problem
+from cwagent_iam.policies import PARTITION_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,24 +17,26 @@ if TYPE_CHECKING:
 LABEL_LENGTH = 63
 SUBDOMAIN_LENGTH = 253
 CONDITION_TEXT_LENGTH = 256
+UNIQUE_ID = re.compile(r"A[A-Z]{2}A[A-Z0-9]{12,124}")
+"""What IAM shows in place of the ARN of something that was deleted."""
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,5}(?:-[a-z]+){1,3}-[0-9]{1,2}")
-_PARTITION = r"aws(?:-[a-z0-9]+)*"
 _ANCHOR_ARN = re.compile(
-    rf"arn:{_PARTITION}:rolesanywhere:[a-z0-9-]+:[0-9]{{12}}:trust-anchor/[A-Za-z0-9-]+",
+    rf"arn:{PARTITION_NAME}:rolesanywhere:[a-z0-9-]+:[0-9]{{12}}:trust-anchor/[A-Za-z0-9-]+",
 )
 _CLUSTER_ARN = re.compile(
-    rf"arn:{_PARTITION}:eks:[a-z0-9-]+:[0-9]{{12}}:cluster/[A-Za-z0-9][A-Za-z0-9_-]{{0,99}}",
+    rf"arn:{PARTITION_NAME}:eks:[a-z0-9-]+:[0-9]{{12}}:cluster/[A-Za-z0-9][A-Za-z0-9_-]{{0,99}}",
 )
-_SOURCE_ARN = re.compile(rf"arn:{_PARTITION}:[a-z0-9-]+:[a-z0-9*-]*:(?:[0-9]{{12}})?:[!-~]+")
+_SOURCE_ARN = re.compile(
+    rf"arn:{PARTITION_NAME}:[a-z0-9-]+:[a-z0-9*?-]*:(?:[0-9]{{12}}|[*])?:[!-~]+",
+)
 _PRINCIPAL_ARN = re.compile(
-    rf"arn:(?P<partition>{_PARTITION}):"
+    rf"arn:(?P<partition>{PARTITION_NAME}):"
     r"(?:iam::[0-9]{12}:(?:root|(?:role|user)/[!-)+->@-~]+)"
     r"|sts::[0-9]{12}:(?:assumed-role/[\w+=,.@-]+|federated-user)/[\w+=,.@-]+)",
     re.ASCII,
 )
-_UNIQUE_ID = re.compile(r"A[A-Z]{3}[A-Z0-9]{12,124}")
 _LABELS = re.compile(r"[a-z0-9*?](?:[a-z0-9*?-]*[a-z0-9*?])?")
 _SUBDOMAINS = re.compile(r"[a-z0-9*?](?:[a-z0-9*?.-]*[a-z0-9*?])?")
 
@@ -63,7 +66,7 @@ def cluster_problems(argument: str, value: object) -> Iterator[Problem]:
 
 
 def source_arn_problems(argument: str, value: object) -> Iterator[Problem]:
-    """Check the ARN of what calls; it may hold ``*``."""
+    """Check the ARN of what calls; it may hold ``*`` and ``?``."""
     form = "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
     yield from _form_problems(argument, value, _SOURCE_ARN, f"an ARN: {form}")
     if isinstance(value, str) and "${" in value:
@@ -75,7 +78,7 @@ def principal_problems(argument: str, value: object) -> Iterator[Problem]:
 
     Source: "AWS JSON policy elements: Principal" in the IAM user guide.
     """
-    if isinstance(value, str) and _UNIQUE_ID.fullmatch(value):
+    if isinstance(value, str) and UNIQUE_ID.fullmatch(value):
         rule = "must not be a unique id: it stands for a role or user that was deleted"
         yield Problem.of(argument, value, rule)
     elif value == "*":

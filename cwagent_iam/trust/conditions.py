@@ -1,4 +1,4 @@
-"""What conditions come to when the request does not have their key.
+"""What conditions come to, and what they ask of the request.
 
 Source: "IAM JSON policy elements: Condition operators" and "Set operators for multivalued context
 keys" in the IAM user guide.
@@ -6,14 +6,15 @@ keys" in the IAM user guide.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cwagent_iam.documents import Statement
+
+_ANYTHING = re.compile(r"[*?]+|arn(?::[*?]*)+")
 
 
 @attrs.frozen(order=True)
@@ -31,23 +32,47 @@ class Condition:
     values: tuple[str, ...]
 
     @property
+    def meaning(self) -> tuple[str, str, frozenset[str]]:
+        """The condition as statements hold it."""
+        return self.operator, self.key, frozenset(self.values)
+
+    @property
+    def is_true(self) -> bool:
+        """Whether it compares with true, and nothing else."""
+        return {value.lower() for value in self.values} == {"true"}
+
+    @property
+    def is_false(self) -> bool:
+        """Whether it compares with false, and nothing else."""
+        return {value.lower() for value in self.values} == {"false"}
+
+    @property
     def met_without_key(self) -> bool:
         """Whether it is met by a request that does not have the key."""
-        kind = self.operator.removeprefix("forallvalues:").removeprefix("foranyvalue:")
-        if kind.endswith("ifexists") or self.operator.startswith("forallvalues:"):
+        if self._kind.endswith("ifexists") or self.operator.startswith("forallvalues:"):
             return True
-        if kind == "null":
+        if self._kind == "null":
             return "true" in map(str.lower, self.values)
-        return "not" in kind and not self.operator.startswith("foranyvalue:")
+        return "not" in self._kind and not self.operator.startswith("foranyvalue:")
+
+    @property
+    def patterns(self) -> bool:
+        """Whether wildcards in the values have a meaning."""
+        return "like" in self._kind or self._kind.startswith("arn")
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it is met by some values of its key only, and not by a request without it."""
+        if self.met_without_key or self._kind == "null" or "not" in self._kind:
+            return False
+        return not (self.patterns and any(map(_ANYTHING.fullmatch, self.values)))
+
+    @property
+    def _kind(self) -> str:
+        return self.operator.removeprefix("forallvalues:").removeprefix("foranyvalue:")
 
 
 def conditions_of(statement: Statement) -> tuple[Condition, ...]:
     """Return all conditions of *statement*, sorted; all of them must be met."""
-    return tuple(sorted(_conditions(statement)))
-
-
-def _conditions(statement: Statement) -> Iterator[Condition]:
-    for element, meaning in statement.rest:
-        if element == "Condition" and isinstance(meaning, frozenset):
-            for operator, key, values in meaning:
-                yield Condition(operator.lower(), key, tuple(sorted(values)))
+    found = statement.conditions
+    return tuple(sorted(Condition(how, key, tuple(sorted(values))) for how, key, values in found))

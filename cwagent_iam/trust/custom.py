@@ -8,13 +8,26 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cwagent_iam.documents import Document
-from cwagent_iam.errors import Problem
-from cwagent_iam.trust.base import StatementJSON, Trust, statements_of
+from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.trust.base import StatementJSON, Trust
 from cwagent_iam.trust.grammar import grammar_problems
 from cwagent_iam.trust.partitions import neutral
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_VERSION = "2012-10-17"
+
+
+def _is_older(document: Document) -> bool:
+    """Tell whether it would mean something else in the version that has variables."""
+    return document.version != _VERSION and "${" in document.text
+
+
+def _version_problem(document: Document) -> Problem:
+    rule = f"must have the version {_VERSION} to be joined, because of the variable in it"
+    return Problem.of("trusts", document.text, rule)
 
 
 def _read(source: str | Mapping[str, Any] | Document) -> Document:
@@ -45,13 +58,22 @@ class CustomTrust(Trust):
 
     @classmethod
     def of(cls, *trusts: Trust) -> CustomTrust:
-        """Let all of several trusts assume the role.
+        """Let all of several trusts assume the role; labels of statements (``Sid``) are left out.
 
         Raises:
-            IntentError: When an argument of one of them breaks a rule.
+            IntentError: When an argument of one of them breaks a rule; or when one has a variable
+                in a version of the policy language that takes it for plain text.
         """
-        statements = [each for trust in trusts for each in statements_of(trust.document())]
-        return cls({"Version": "2012-10-17", "Statement": statements})
+        documents = [trust.document() for trust in trusts]
+        problems = tuple(_version_problem(each) for each in documents if _is_older(each))
+        if problems:
+            raise IntentError(problems=problems)
+        statements = [
+            {name: each[name] for name in each if name != "Sid"}
+            for document in documents
+            for each in document.content()["Statement"]
+        ]
+        return cls({"Version": _VERSION, "Statement": statements})
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every reason for which IAM would refuse the document."""
@@ -64,7 +86,7 @@ class CustomTrust(Trust):
 
     def statements(self) -> tuple[StatementJSON, ...]:
         """Return the statements as they were written."""
-        return tuple(statements_of(self.source))
+        return tuple(self.source.content()["Statement"])
 
     def document(self) -> Document:
         """Return the trust policy in its neutral form, with its own version and labels."""

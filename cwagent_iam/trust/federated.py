@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.errors import Problem
-from cwagent_iam.policies import ANY_PARTITION
+from cwagent_iam.policies import ANY_PARTITION, PARTITION_NAME
 from cwagent_iam.trust import checks
 from cwagent_iam.trust.base import StatementJSON, Trust, statement
 
@@ -19,9 +20,10 @@ WEB_IDENTITY = "sts:AssumeRoleWithWebIdentity"
 AGENT_AUDIENCE = "sts.amazonaws.com"
 """The audience of IRSA's tokens, in every partition."""
 
+PROVIDER_PREFIX = ":oidc-provider/"
 URL_LENGTH = 255
 _PROVIDER_ARN = re.compile(
-    r"arn:aws(?:-[a-z0-9]+)*:iam::(?P<account>[0-9]{12}):oidc-provider/(?P<issuer>.+)",
+    rf"arn:{PARTITION_NAME}:iam::(?P<account>[0-9]{{12}}):oidc-provider/(?P<issuer>.+)",
 )
 _ISSUER = re.compile(
     r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+"
@@ -72,10 +74,10 @@ class IRSA(Trust):
             needed with an ARN.
     """
 
-    oidc_provider: str
-    namespace: str = "amazon-cloudwatch"
-    service_account: str = "cloudwatch-agent"
-    account_id: str | None = attrs.field(default=None, kw_only=True)
+    oidc_provider: str = attrs.field(converter=plain)
+    namespace: str = attrs.field(default="amazon-cloudwatch", converter=plain)
+    service_account: str = attrs.field(default="cloudwatch-agent", converter=plain)
+    account_id: str | None = attrs.field(default=None, kw_only=True, converter=plain_if_named)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""
@@ -111,10 +113,10 @@ class WebIdentity(Trust):
             needed with an ARN.
     """
 
-    issuer: str
-    audience: str
-    subject: str
-    account_id: str | None = attrs.field(default=None, kw_only=True)
+    issuer: str = attrs.field(converter=plain)
+    audience: str = attrs.field(converter=plain)
+    subject: str = attrs.field(converter=plain)
+    account_id: str | None = attrs.field(default=None, kw_only=True, converter=plain_if_named)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""

@@ -7,13 +7,12 @@ Resource", "AssumeRole policy may only specify STS AssumeRole actions.").
 
 from __future__ import annotations
 
-import fnmatch
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from cwagent_iam.documents import any_covers, listed
 from cwagent_iam.errors import Problem
-from cwagent_iam.policies import ANY_PARTITION, condition_problems
+from cwagent_iam.policies import ANY_PARTITION, PARTITION_NAME, document_problems
 from cwagent_iam.trust import checks
 from cwagent_iam.trust.partitions import SERVICES, localise
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from cwagent_iam.documents import Document
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
-_DOCUMENT_ELEMENTS = {"Version", "Id", "Statement"}
 _STATEMENT_ELEMENTS = {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "Condition"}
 _PRINCIPAL_TYPES = ("AWS", "Federated", "Service")
 _ACTIONS = (
@@ -34,7 +32,11 @@ _ACTIONS = (
     "sts:setsourceidentity",
     "sts:tagsession",
 )
-_SERVICE = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+_HOST = r"[a-z0-9-]+(?:\.[a-z0-9-]+)+"
+_SERVICE = re.compile(_HOST)
+_PROVIDER = re.compile(
+    rf"arn:(?:{ANY_PARTITION}|{PARTITION_NAME}):iam::[0-9]{{12}}:(?:oidc|saml)-provider/[^*?]+|{_HOST}"
+)
 
 
 def grammar_problems(argument: str, document: Document) -> Iterator[Problem]:
@@ -43,19 +45,13 @@ def grammar_problems(argument: str, document: Document) -> Iterator[Problem]:
         rule = "must be a policy document: JSON with a Statement, each with its Effect and Action"
         yield Problem.of(argument, document.text, rule)
         return
-    content = json.loads(document.text)
-    for element in sorted(content.keys() - _DOCUMENT_ELEMENTS):
-        yield Problem.of(f"{argument}[{element!r}]", content[element], "must not be in a document")
+    content = document.content()
+    yield from document_problems(argument, content)
     if document.version not in _VERSIONS:
         rule = f"must be {_VERSIONS[0]}, or {_VERSIONS[1]}, which IAM takes for none"
-        yield Problem.of(f"{argument}['Version']", document.version, rule)
-    held = content["Statement"]
-    statements = held if isinstance(held, list) else [held]
-    if not statements:
-        yield Problem.of(f"{argument}['Statement']", held, "must have a statement")
-    labels: list[object] = []
-    for index, each in enumerate(statements):
-        yield from _statement_problems(f"{argument} statement {index}", each, labels)
+        yield Problem.of(f"{argument} Version", document.version, rule)
+    for index, each in enumerate(content["Statement"]):
+        yield from _statement_problems(f"{argument} statement {index}", each)
     if f"arn:{ANY_PARTITION}:" in localise(document, "aws").text:
         rule = (
             f"must have arn:{ANY_PARTITION}: only in OIDC providers, and in source ARNs of a whole "
@@ -64,18 +60,9 @@ def grammar_problems(argument: str, document: Document) -> Iterator[Problem]:
         yield Problem.of(argument, document.text, rule)
 
 
-def _statement_problems(
-    where: str,
-    statement: Mapping[str, Any],
-    labels: list[object],
-) -> Iterator[Problem]:
-    """Check one statement; *labels* are the ``Sid`` of those before it."""
+def _statement_problems(where: str, statement: Mapping[str, Any]) -> Iterator[Problem]:
     for element in sorted(statement.keys() - _STATEMENT_ELEMENTS):
         yield Problem.of(f"{where} {element}", statement[element], "must not be in a trust policy")
-    label = statement.get("Sid")
-    if "Sid" in statement and label in labels:
-        yield Problem.of(f"{where} Sid", label, "must differ from those of other statements")
-    labels.append(label)
     if len(statement.keys() & {"Principal", "NotPrincipal"}) != 1:
         yield Problem.of(where, dict(statement), "must have either Principal or NotPrincipal")
     if statement["Effect"] == "Allow" and "NotPrincipal" in statement:
@@ -84,17 +71,19 @@ def _statement_problems(
     for element in sorted(statement.keys() & {"Principal", "NotPrincipal"}):
         yield from _principals_problems(f"{where} {element}", statement[element])
     yield from _actions_problems(f"{where} Action", statement.get("Action", []))
-    yield from condition_problems(f"{where} Condition", statement.get("Condition", {}))
 
 
 def _actions_problems(where: str, actions: str | list[str]) -> Iterator[Problem]:
-    listed = _listed(actions)
-    if not listed:
+    if not listed(actions):
         yield Problem.of(where, actions, "must name an action")
-    for action in listed:
-        if not action.lower().startswith("sts:") or not fnmatch.filter(_ACTIONS, action.lower()):
+    for action in listed(actions):
+        if not _assumes(action.lower()):
             rule = "must be an action of STS by which a role is assumed, such as sts:AssumeRole"
             yield Problem.of(where, action, rule)
+
+
+def _assumes(pattern: str) -> bool:
+    return pattern.startswith("sts:") and any(any_covers({pattern}, each) for each in _ACTIONS)
 
 
 def _principals_problems(where: str, principals: str | Mapping[str, Any]) -> Iterator[Problem]:
@@ -108,9 +97,10 @@ def _principals_problems(where: str, principals: str | Mapping[str, Any]) -> Ite
     for kind, named in principals.items():
         if kind not in _PRINCIPAL_TYPES:
             yield Problem.of(where, kind, f"must be one of {', '.join(_PRINCIPAL_TYPES)}")
-        if not _listed(named):
+            continue
+        if not listed(named):
             yield Problem.of(f"{where} {kind}", named, "must name somebody")
-        for each in _listed(named):
+        for each in listed(named):
             yield from _principal_problems(f"{where} {kind}", kind, each)
 
 
@@ -124,9 +114,6 @@ def _principal_problems(where: str, kind: str, principal: str) -> Iterator[Probl
                 rule = "must be a service principal such as lambda.amazonaws.com"
                 yield Problem.of(where, principal, f"{rule}, or one of {', '.join(SERVICES)}")
         case _:
-            if not principal or checks.wild(principal):
-                yield Problem.of(where, principal, "must name one identity provider")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+            if not _PROVIDER.fullmatch(principal):
+                rule = "must be the ARN of an identity provider, or the name of one that AWS knows"
+                yield Problem.of(where, principal, rule)

@@ -23,12 +23,11 @@ endpoints (1.44) has no such service.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
 from cwagent_iam.documents import Document
-from cwagent_iam.policies import ANY_PARTITION, replace_texts
+from cwagent_iam.policies import ANY_PARTITION, PARTITION_NAME, replace_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +55,7 @@ _OTHER_NAMES = {
     ("ec2", "aws-iso"): ("ec2.c2s.ic.gov",),
     ("ec2", "aws-iso-b"): ("ec2.sc2s.sgov.gov",),
 }
-_PARTITION = re.compile(r"aws(?:-[a-z0-9]+)*")
+_PARTITION = re.compile(PARTITION_NAME)
 _PROVIDER_ARN = re.compile(r"arn:(?P<partition>[^:]*):(?P<rest>iam::[0-9]{12}:oidc-provider/.+)")
 _ACCOUNT_WIDE_ARN = re.compile(
     r"arn:(?P<partition>[^:]*):(?P<rest>[a-z0-9-]+:[^:]*:[0-9]{12}:\*)",
@@ -127,9 +126,8 @@ def _translated(
         match = pattern.fullmatch(text)
         return f"arn:{partition(match['partition'])}:{match['rest']}" if match else text
 
-    content = json.loads(document.text)
-    statements = content["Statement"]
-    for statement in statements if isinstance(statements, list) else [statements]:
+    content = document.content()
+    for statement in content["Statement"]:
         for element in statement.keys() & {"Principal", "NotPrincipal"}:
             if isinstance(statement[element], dict):
                 replace_texts(statement[element], "Service", service)

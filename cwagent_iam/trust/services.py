@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.errors import Problem
 from cwagent_iam.policies import ANY_PARTITION
 from cwagent_iam.trust import checks
@@ -45,9 +46,10 @@ class EC2(Trust):
 
 @attrs.frozen
 class ECSTask(Trust):
-    """The agent runs in an ECS task: this is for its task role.
+    """The agent runs in an ECS task: for its task role, and for its execution role.
 
-    Source: "Amazon ECS task IAM role" in the ECS developer guide.
+    Source: "Amazon ECS task IAM role" and "Amazon ECS task execution IAM role" in the ECS developer
+    guide.
 
     >>> print(ECSTask().document())
     Allow Service ecs-tasks sts:AssumeRole
@@ -58,8 +60,8 @@ class ECSTask(Trust):
         region: The region of these tasks, or ``*`` for all; it needs *account_id*.
     """
 
-    account_id: str | None = None
-    region: str = attrs.field(default="*", kw_only=True)
+    account_id: str | None = attrs.field(default=None, converter=plain_if_named)
+    region: str = attrs.field(default="*", kw_only=True, converter=plain)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""
@@ -94,8 +96,8 @@ class SSMHybrid(Trust):
         region: The region of the activations, or ``*`` for all.
     """
 
-    account_id: str
-    region: str = "*"
+    account_id: str = attrs.field(converter=plain)
+    region: str = attrs.field(default="*", converter=plain)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""
@@ -128,9 +130,9 @@ class PodIdentity(Trust):
             It may hold ``*`` and ``?``; `None` for any.
     """
 
-    cluster_arn: str | None = None
-    namespace: str | None = None
-    service_account: str | None = None
+    cluster_arn: str | None = attrs.field(default=None, converter=plain_if_named)
+    namespace: str | None = attrs.field(default=None, converter=plain_if_named)
+    service_account: str | None = attrs.field(default=None, converter=plain_if_named)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""
@@ -170,10 +172,14 @@ class RolesAnywhere(Trust):
         source_identity: The only source identity of the session; `None` for any.
     """
 
-    trust_anchor_arn: str
-    subject_common_name: str | None = attrs.field(default=None, kw_only=True)
-    issuer_common_name: str | None = attrs.field(default=None, kw_only=True)
-    source_identity: str | None = attrs.field(default=None, kw_only=True)
+    trust_anchor_arn: str = attrs.field(converter=plain)
+    subject_common_name: str | None = attrs.field(
+        default=None, kw_only=True, converter=plain_if_named
+    )
+    issuer_common_name: str | None = attrs.field(
+        default=None, kw_only=True, converter=plain_if_named
+    )
+    source_identity: str | None = attrs.field(default=None, kw_only=True, converter=plain_if_named)
 
     def problems(self, argument: str = "trust") -> Iterator[Problem]:
         """Yield every rule that an argument breaks."""

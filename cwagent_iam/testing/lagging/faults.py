@@ -1,4 +1,4 @@
-"""What can go wrong with a request: the rules, and the crash."""
+"""What can go wrong with a request: the rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import attrs
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from cwagent_iam.testing.lagging.replies import EMPTY, HTML, refusal, throttled
+from cwagent_iam.testing.lagging.wire import ANYBODY, Crash
 
 if TYPE_CHECKING:
     from random import Random
@@ -40,14 +41,6 @@ _TRANSPORT = {
     "connection closed": ConnectionClosedError,
     "read timeout": ReadTimeoutError,
 }
-
-
-ANYBODY = "other"
-"""What the clients without a name of their own are called together."""
-
-
-class Crash(BaseException):
-    """The program was killed: no ``except Exception`` survives it."""
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cwagent_iam.testing.lagging.versions import Key, Versions
     from cwagent_iam.testing.lagging.wire import Sent
 
-_PRINCIPAL = re.compile(r"arn:[^:]+:iam::[0-9]{12}:(?:role|user)/.*[^/]")
+_PRINCIPAL = re.compile(r"arn:[^:]+:(?:iam|sts)::[0-9]{12}:(?:role|user|assumed-role)/.*[^/]")
 _INLINE = re.compile(r"(?:Get|Delete)(Role|User)Policy")
 _PROFILE = re.compile(r"(?:^|\.)IamInstanceProfile\.(Name|Arn)$")
 _ASSUME = {
@@ -63,7 +63,10 @@ class View:
         return self.get(key) is None and self.truth.get(key) is not None
 
     def is_late_for(self, arn: str) -> bool:
-        """Say whether it does not know the role or user of the account that *arn* names."""
+        """Say whether it does not know the role or user of the account that *arn* is about."""
+        sessions = f"{self.home.replace(':iam:', ':sts:')}assumed-role/"
+        if arn.startswith(sessions):
+            return self.is_late(("role", arn.removeprefix(sessions).partition("/")[0]))
         # What begins otherwise is of no kind that anything here is of.
         kind, _, path = arn.removeprefix(self.home).partition("/")
         return self.is_late((kind, path.rpartition("/")[2]))

@@ -1,4 +1,4 @@
-"""Requests on the wire: what was sent, by whom, and what became of it."""
+"""Requests on the wire: what was sent, by whom, what became of it, and how a program may end."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from urllib.parse import parse_qsl
 
 import attrs
 
-from cwagent_iam.testing.lagging.faults import ANYBODY, Crash
-
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
@@ -19,6 +17,9 @@ HEADER = "x-sandbox-client"
 
 PATIENCE = "x-sandbox-read-timeout"
 """The header in which a client says for how many seconds it waits for a reply."""
+
+ANYBODY = "other"
+"""What the clients without a name of their own are called together."""
 
 _PATIENCE = 15.0
 
@@ -40,6 +41,10 @@ _READS = ("Get", "List", "Simulate", "Describe", "AssumeRole")
 # A token is the credential of these, so that no signature says whom they are for.
 _UNSIGNED = {"AssumeRoleWithSAML": "sts", "AssumeRoleWithWebIdentity": "sts"}
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]*/[^/]*/([^/]+)/")
+
+
+class Crash(BaseException):
+    """The program was killed: no ``except Exception`` survives it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,6 @@ moto reads it in UpdateAssumeRolePolicy only, and refuses there what IAM accepts
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from moto.core.responses import ActionResult, EmptyResult
 from moto.iam.models import iam_backends
 
+from cwagent_iam.documents import any_covers, listed
 from cwagent_iam.testing.strict.calls import Call, Operation, Rule, refuse
 from cwagent_iam.testing.strict.documents import size_of
 
@@ -50,7 +50,7 @@ def _statements(text: str) -> list[dict[str, Any]]:
         document = json.loads(text)
     except ValueError:
         _malformed("This policy contains invalid Json")
-    statements = _listed(document.get("Statement")) if isinstance(document, dict) else []
+    statements = listed(document.get("Statement")) if isinstance(document, dict) else []
     if not statements or not all(isinstance(each, dict) for each in statements):
         _malformed("Syntax errors in policy.")
     if document.get("Version", "2008-10-17") not in {"2008-10-17", "2012-10-17"}:
@@ -68,7 +68,7 @@ def _check_statement(statement: dict[str, Any]) -> None:
         _malformed("Syntax errors in policy.")
     if not statement.get("Principal") and not statement.get("NotPrincipal"):
         _malformed("Missing required field Principal")
-    actions = _listed(statement.get("Action", []))
+    actions = listed(statement.get("Action", []))
     if not actions and "NotAction" not in statement:
         _malformed("Missing required field Action")
     if "NotAction" in statement or not all(map(_assumes, actions)):
@@ -78,7 +78,7 @@ def _check_statement(statement: dict[str, Any]) -> None:
 def _assumes(action: Any) -> bool:
     """Tell whether an action, with wildcards or in any letter case, is one that trust is about."""
     pattern = str(action).lower()
-    return pattern.startswith("sts:") and bool(fnmatch.filter(_ACTIONS, pattern))
+    return pattern.startswith("sts:") and any(any_covers({pattern}, each) for each in _ACTIONS)
 
 
 def _check_principals(call: Call, statement: dict[str, Any]) -> None:
@@ -95,7 +95,7 @@ def _principals(statement: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         value = statement.get(field, {})
         by_kind = value if isinstance(value, dict) else {"AWS": value}
         for kind, principals in by_kind.items():
-            yield from ((kind, each) for each in _listed(principals))
+            yield from ((kind, each) for each in listed(principals))
 
 
 def _is_service(_call: Call, principal: str) -> bool:
@@ -143,10 +143,6 @@ def _has_id(call: Call, principal: str) -> bool:
     return any(each.id == principal for each in _entities(call.backend))
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
 def _malformed(text: str) -> NoReturn:
     refuse("MalformedPolicyDocument", text)
 
@@ -165,8 +161,25 @@ def _update(call: Call, _moto: Callable[[], ActionResult]) -> ActionResult:
     return EmptyResult()
 
 
+def _delete(call: Call, moto: Callable[[], ActionResult]) -> ActionResult:
+    """Delete it; who trusted it trusts a bare id from now on, which nobody ever has again."""
+    gone = call.role if call.operation == "delete_role" else call.user
+    # Ids of users have another form in moto.
+    unique_id = gone.id if gone.id.startswith("AROA") else f"AIDA{gone.id[:17].upper()}"
+    reply = moto()
+    for backends in iam_backends.values():
+        for role in backends[call.response.partition].get_roles():
+            trust = role.assume_role_policy_document
+            role.assume_role_policy_document = trust.replace(f'"{gone.arn}"', f'"{unique_id}"')
+    return reply
+
+
 RULES: dict[str, tuple[Rule, ...]] = {
     "create_role": (_check_new,),
     "update_assume_role_policy": (_check_update,),
 }
-OPERATIONS: dict[str, Operation] = {"update_assume_role_policy": _update}
+OPERATIONS: dict[str, Operation] = {
+    "delete_role": _delete,
+    "delete_user": _delete,
+    "update_assume_role_policy": _update,
+}

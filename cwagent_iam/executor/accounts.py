@@ -1,4 +1,4 @@
-"""The ARNs of policies, which follow from the partition and, for a customer's, the account."""
+"""The account that a client works in, where nothing that was seen there tells it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,20 @@ if TYPE_CHECKING:
     from cwagent_iam.policies import ManagedPolicy
 
 
-def policy_arn(policy: ManagedPolicy, iam: IAMClient, account_id: str) -> str:
-    """Return the ARN of *policy* for *iam*.
+def account_of(policy: ManagedPolicy, iam: IAMClient) -> str:
+    """Return the account of a customer's *policy*, 12 digits: that of the caller.
 
-    Args:
-        policy: The policy.
-        iam: The client.
-        account_id: The account that *iam* works in; empty if nothing was seen there yet, as when a
-            role is made together with its boundary. Then IAM is asked for the policy.
+    It takes ``iam:ListPolicies``, which a caller who may set boundaries can well be given; STS
+    would take a client and an endpoint of its own.
 
     Raises:
         AWS_ERRORS: As botocore raises them; ``NoSuchEntity`` where the account has no such policy,
-            as IAM itself says it of an ARN.
+            in the form in which IAM would say it of an ARN.
     """
-    partition = iam.meta.partition
-    if policy.account or account_id:
-        return policy.arn(partition, account_id)
     pages = iam.get_paginator("list_policies").paginate(Scope="Local", PathPrefix=policy.path)
     for page in pages:
         for each in page["Policies"]:
             if (each["Path"], each["PolicyName"]) == (policy.path, policy.name):
-                return str(each["Arn"])
+                return str(each["Arn"]).split(":")[4]
     message = f"The account has no {policy}."
     raise ClientError({"Error": {"Code": "NoSuchEntity", "Message": message}}, "ListPolicies")

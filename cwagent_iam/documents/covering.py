@@ -1,0 +1,139 @@
+"""What is a part of what: principals of accounts, actions of patterns, conditions of others."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+PrincipalName: TypeAlias = tuple[str, str]
+"""The type of a principal, and which one."""
+
+Condition: TypeAlias = tuple[str, str, frozenset[str]]
+"""Operator, key and values; operator and key in lower case."""
+
+_PRINCIPAL_ARN = re.compile(
+    r"arn:[^:]+:(?:iam|sts)::(?P<account>[0-9]{12}):"
+    r"(?:role/(?:.*/)?(?P<role>[^/]+)|assumed-role/(?P<assumed>[^/]+)/.+|.+)"
+)
+
+
+def principals_meet(some: AbstractSet[PrincipalName], others: AbstractSet[PrincipalName]) -> bool:
+    """Tell whether a principal is in both, or one in the one is a part of one in the other."""
+    pairs = itertools.product(map(_wholes, some), map(_wholes, others))
+    return any(one[0] in other or other[0] in one for one, other in pairs)
+
+
+def is_part_of(principal: PrincipalName, whole: PrincipalName) -> bool:
+    """Tell whether *principal* is *whole*, or a session or a role or a user in it."""
+    return _wholes(whole)[0] in _wholes(principal)
+
+
+def _wholes(principal: PrincipalName) -> tuple[str, ...]:
+    """Return a principal and what it is a part of: a session of its role, a role of its account."""
+    kind, name = principal
+    match = _PRINCIPAL_ARN.fullmatch(name) if kind == "AWS" else None
+    if match is None:
+        return (f"{kind} {name}",)
+    account, role = f"AWS {match['account']}", match["role"] or match["assumed"]
+    own = [] if match["role"] else [f"{kind} {name}"]
+    return (*own, *([f"{account} {role}"] if role else []), account)
+
+
+def patterns_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
+    """Tell whether a text may match one of both; two with wildcards are taken to have one."""
+    wild = [{each for each in patterns if set("*?") & set(each)} for patterns in (some, others)]
+    return (
+        all(wild)
+        or any(any_covers(some, each) for each in others)
+        or any(any_covers(others, each) for each in some)
+    )
+
+
+def any_covers(patterns: AbstractSet[str], text: str) -> bool:
+    """Tell whether a pattern matches all that *text*, which may be a pattern too, matches."""
+    return any(re.fullmatch(_expression(each), text, re.DOTALL) for each in patterns)
+
+
+def _expression(pattern: str) -> str:
+    """Return *pattern* as an expression that tries no second way, which might take for ever.
+
+    The first place where a part fits will do, because each part has a fixed length.
+    """
+    first, *others = (re.escape(part).replace(r"\?", "[^*]") for part in re.split(r"\*+", pattern))
+    between = "".join(f"(?>.*?{part})" for part in others[:-1])
+    return "".join([first, between, *(f".*{part}" for part in others[-1:])])
+
+
+def are_met(conditions: AbstractSet[Condition], known: AbstractSet[Condition]) -> bool:
+    """Tell whether *conditions* are all met by every request that meets those that are *known*."""
+    return all(any(_follows(each, from_) for from_ in known) for each in conditions)
+
+
+def may_fail(conditions: AbstractSet[Condition], known: AbstractSet[Condition]) -> bool:
+    """Tell whether one of *conditions* is about another key than the *known* ones, or never met.
+
+    Where neither is plain, they are taken to be met by a request that meets the known ones.
+    """
+    keys = {key for _, key, _ in known}
+    return any(each[1] not in keys or _is_excluded(each, known) for each in conditions)
+
+
+def _follows(condition: Condition, known: Condition) -> bool:
+    """Tell whether one condition is met wherever the *known* one is: it is the same, or looser."""
+    operator, key, values = condition
+    known_operator, known_key, known_values = known
+    if condition == known:
+        return True
+    if key != known_key or "not" in operator or operator == "null":
+        return False
+    same = operator == known_operator
+    if _has_variables(values | known_values):
+        return same and known_values <= values
+    if "stringlike" in operator and operator == known_operator.replace("equals", "like"):
+        return all(any_covers(values, each) for each in known_values)
+    if same and "arn" in operator:
+        return all(any(_arn_covers(value, each) for value in values) for each in known_values)
+    return same and known_values <= values
+
+
+def _is_excluded(condition: Condition, known: AbstractSet[Condition]) -> bool:
+    """Tell whether *condition* is met by no request that meets those that are *known*."""
+    operator, key, values = condition
+    same = [each for each in known if each[1] == key]
+    if operator == "null":
+        return values == {"true"} and any(_asks_for_key(each[0]) for each in same)
+    if "not" in operator:
+        asserted = (operator.replace("not", "").removesuffix("ifexists"), key, values)
+        return any(_follows(asserted, each) for each in same)
+    return any(_is_text(operator, each[0]) and not _may_meet(values, each[2]) for each in same)
+
+
+def _asks_for_key(operator: str) -> bool:
+    """Tell whether a request without the key never meets a condition with *operator*."""
+    return not (operator.endswith("ifexists") or "not" in operator or operator == "null") and (
+        not operator.startswith("forallvalues:")
+    )
+
+
+def _is_text(*operators: str) -> bool:
+    """Tell whether all *operators* compare one text, with letter case, and must find one."""
+    return {*operators} <= {"stringequals", "stringlike", "arnequals"}
+
+
+def _may_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
+    return _has_variables(some | others) or patterns_meet(some, others)
+
+
+def _has_variables(values: AbstractSet[str]) -> bool:
+    """Tell whether a value stands for another one, which only a request tells."""
+    return any("${" in value for value in values)
+
+
+def _arn_covers(pattern: str, arn: str) -> bool:
+    """Tell whether *pattern* matches all that *arn* matches; each of their six parts for itself."""
+    parts = itertools.zip_longest(pattern.split(":", 5), arn.split(":", 5), fillvalue="")
+    return all(any_covers({part}, other) for part, other in parts)
