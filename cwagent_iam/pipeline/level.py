@@ -106,8 +106,9 @@ class _Looks:
             changes: ChangeSet = retrying(self._several)
         except tenacity.RetryError as error:
             last: ChangeSet = error.last_attempt.result()
+            made = {*self.run.applied, *self.run.found}
             raise PropagationTimeoutError(
-                missing=tuple(each for each in last.changes if each not in self.run.new_in(last)),
+                missing=tuple(change for change in last if change in made),
                 unformed=last.observed.unformed,
                 attempts=error.last_attempt.attempt_number,
                 seconds=self.run.seconds - began,
