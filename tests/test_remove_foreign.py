@@ -282,6 +282,26 @@ class TestNotOurs:
         assert set(found.values()) == {reason}
         assert requests.writes == []
 
+    def test_what_stays(self, session: boto3.Session, iam: Any, requests: Requests) -> None:
+        """What hangs on it is nobody's business here: it is not even asked for."""
+        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
+        iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER)
+        iam.create_user(UserName=USER)
+        iam.attach_user_policy(UserName=USER, PolicyArn=SERVER)
+        requests.sent.clear()
+        result = remove([ROLE_PLAN, USER_PLAN], existing="attach", session=session)
+        assert [each.operation for each in result.changes] == [
+            "DetachRolePolicy",
+            "DetachUserPolicy",
+        ]
+        assert set(requests.sent) - set(requests.writes) == {
+            "GetInstanceProfile",
+            "GetRole",
+            "GetUser",
+            "ListAttachedRolePolicies",
+            "ListAttachedUserPolicies",
+        }
+
     def test_one_of_two(self, session: boto3.Session, iam: Any, requests: Requests) -> None:
         """As long as one of two things is not ours, the other one stays too."""
         ensure(ROLE_PLAN, session=session)
