@@ -9,8 +9,8 @@ import attrs
 from cwagent_iam.display import one_line
 
 FindingKind: TypeAlias = Literal["never", "dead", "needs", "open"]
-"""The worst first: it can never work; it names what was deleted; something else is needed; more is
-allowed than needs to be."""
+"""The worst first: the agent can never get in that way; it names what was deleted; something else
+is needed; more is allowed than needs to be."""
 
 _ORDER: tuple[FindingKind, ...] = ("never", "dead", "needs", "open")
 
