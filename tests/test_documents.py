@@ -569,6 +569,73 @@ ALLOWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], bool]] = {
         [allow()],
         True,
     ),
+    "denied where all others are": (
+        [
+            on("ForAllValues:StringEquals", "a"),
+            off("ForAllValues:StringNotEquals", "a"),
+        ],
+        [on("ForAllValues:StringEquals", "a")],
+        False,
+    ),
+    "denied where one is another": (
+        [
+            on("ForAllValues:StringEquals", "a"),
+            off("ForAnyValue:StringNotEquals", "a"),
+        ],
+        [on("ForAllValues:StringEquals", "a")],
+        True,
+    ),
+    "denied where one is another, of one that is": (
+        [
+            on("ForAnyValue:StringEquals", "a"),
+            off("ForAnyValue:StringNotEquals", "a"),
+        ],
+        [on("ForAnyValue:StringEquals", "a")],
+        False,
+    ),
+    "denied where none is": (
+        [on("ForAnyValue:StringLike", "a*"), off("ForAllValues:StringNotLike", "a*")],
+        [on("ForAnyValue:StringLike", "a*")],
+        True,
+    ),
+    "denied where one is another or there is none": (
+        [
+            on("ForAllValues:StringEquals", "a"),
+            off("ForAnyValue:StringNotEqualsIfExists", "a"),
+        ],
+        [on("ForAllValues:StringEquals", "a")],
+        False,
+    ),
+    "denied where it is another or there is none": (
+        [guarded("1"), off("StringNotEqualsIfExists", "1")],
+        [guarded("1")],
+        True,
+    ),
+    "denied to a pattern that begins in another way": (
+        [on("StringLike", "a:*"), off("StringLike", "b:*")],
+        [on("StringLike", "a:*")],
+        True,
+    ),
+    "denied to a pattern that ends in another way": (
+        [on("StringLike", "*:a"), off("StringLike", "?*:b")],
+        [on("StringLike", "*:a")],
+        True,
+    ),
+    "denied without encryption": (
+        [allow(Condition=TWO), off("Bool", "false", key="aws:SecureTransport")],
+        [allow(Condition=TWO)],
+        True,
+    ),
+    "denied to one of all but": (
+        [allow(Principal=None, NotPrincipal={"AWS": "1"}), no(ROLE)],
+        [allow(Principal=None, NotPrincipal={"AWS": "1"})],
+        False,
+    ),
+    "denied one of all actions but": (
+        [allow(Action=None, NotAction="a:b"), deny()],
+        [allow(Action=None, NotAction="a:b")],
+        False,
+    ),
 }
 
 

@@ -128,6 +128,25 @@ class TestOthers:
         assert sum(virtual_time.slept) < 5
         assert not observe(USER_PLAN, session=session).entities
 
+    def test_denied_by_the_last_look(
+        self, session: boto3.Session, virtual_time: VirtualTime
+    ) -> None:
+        """Where no time is left to do it again, the error says that it is not visible."""
+        ensure_agent_user(policies=[], session=session)
+        client = session.client("iam")
+        answer(client, "AttachUserPolicy", [BUSY])
+        attached = [{"PolicyName": SERVER_POLICY.name, "PolicyArn": SERVER_POLICY.arn("aws")}]
+        shown: list[Any] = [[], attached]
+
+        def read(parsed: dict[str, Any], **_event: object) -> None:
+            parsed["AttachedPolicies"] = shown.pop(0) if shown else []
+
+        client.meta.events.register("after-call.iam.ListAttachedUserPolicies", read)
+        with pytest.raises(PropagationTimeoutError) as caught:
+            ensure_agent_user(iam=client, propagation=virtual_time.propagation(0.3))
+        assert names(caught.value.missing) == ["AttachUserPolicy"]
+        assert caught.value.applied == ()
+
     def test_what_hangs_on_it_after_all(
         self, session: boto3.Session, virtual_time: VirtualTime
     ) -> None:

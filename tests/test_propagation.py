@@ -97,6 +97,41 @@ BAD_PATH = ("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{OT
 TRUSTING_PATH = the.CreateRole(name=ROLE, trust=CrossAccount([OTHER_PATH]).document())
 NO_NAME = ("MalformedPolicyDocument", "Invalid principal in policy")
 TRUSTING_BOTH = the.CreateRole(name=ROLE, trust=CrossAccount([PRINCIPAL, NEW_ROLE]).document())
+BAD_ACCOUNT = (
+    "MalformedPolicyDocument",
+    'Invalid principal in policy: "AWS":"arn:aws:iam::999999999999:root"',
+)
+BAD_SERVICE = (
+    "MalformedPolicyDocument",
+    'Invalid principal in policy: "SERVICE":"absent.amazonaws.com"',
+)
+TRUSTING_ALL = the.CreateRole(
+    name=ROLE,
+    trust=Document.parse(
+        {
+            "Statement": {
+                "Effect": "Allow",
+                "Principal": {
+                    "AWS": [NEW_ROLE, "999999999999"],
+                    "Service": "absent.amazonaws.com",
+                },
+                "Action": "sts:AssumeRole",
+            }
+        }
+    ),
+)
+SPARING = the.CreateRole(
+    name=ROLE,
+    trust=Document.parse(
+        {
+            "Statement": {
+                "Effect": "Deny",
+                "NotPrincipal": {"AWS": PRINCIPAL},
+                "Action": "sts:AssumeRole",
+            }
+        }
+    ),
+)
 TRUSTING_SESSION = the.CreateRole(name=ROLE, trust=CrossAccount([SESSION]).document())
 TRUST_AGAIN = the.UpdateAssumeRolePolicy(name=ROLE, trust=NEW_TRUST)
 
@@ -185,6 +220,13 @@ CASES: dict[str, Case] = {
     "new principal beside an absent one": Case(
         "final", BAD_TRUST, TRUSTING_BOTH, arns=(NEW_ROLE,), seen_arns=(NEW_ROLE,)
     ),
+    "account that is not there beside a new principal": Case(
+        "final", BAD_ACCOUNT, TRUSTING_ALL, arns=(NEW_ROLE,), seen_arns=(NEW_ROLE,)
+    ),
+    "service that is not there beside a new principal": Case(
+        "final", BAD_SERVICE, TRUSTING_ALL, arns=(NEW_ROLE,), seen_arns=(NEW_ROLE,)
+    ),
+    "new principal that is denied nothing": Case("wait", BAD_TRUST, SPARING, arns=(PRINCIPAL,)),
     "new principal that is not named": Case("wait", NO_NAME, TRUSTING_BOTH, arns=(NEW_ROLE,)),
     "session of a new role": Case("wait", BAD_SESSION, TRUSTING_SESSION, arns=(NEW_ROLE,)),
     "session of a role seen": Case(

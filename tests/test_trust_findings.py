@@ -158,6 +158,14 @@ SATISFIED: dict[str, tuple[Any, dict[str, Any]]] = {
     "no tags but": (BY_ROLE, {"ForAllValues:StringEquals": {"aws:TagKeys": ["Team"]}}),
     "a tag of EKS": ({"Service": "pods.eks"}, {"StringEquals": {TAG: "x"}}),
     "a tag of one of them": (BY_ROLE | {"Service": "pods.eks"}, {"StringEquals": {TAG: "x"}}),
+    "a tag of a pod that assumes it": (
+        BY_ROLE,
+        {"StringEquals": {"aws:RequestTag/eks-cluster-arn": "x"}},
+    ),
+    "another tag of a pod that assumes it": (
+        BY_ROLE,
+        {"StringEquals": {"aws:RequestTag/kubernetes-namespace": "x"}},
+    ),
     "any name": (BY_ROLE, {"StringLike": {NAME: "*"}}),
     "another name": (BY_ROLE, {"StringNotEquals": {NAME: "root"}}),
     "a name of a service": ({"Service": "ec2"}, {"StringEquals": {NAME: "x"}}),
@@ -269,6 +277,22 @@ OUT: dict[str, tuple[list[dict[str, Any]], list[str]]] = {
             trusting({"Service": "pods.eks"}, "sts:TagSession", effect="Deny"),
         ],
         ["pods.eks"],
+    ),
+    "from one of two accounts": (
+        [
+            trusting({"Service": "ssm"}, condition=GUARD),
+            trusting({"Service": "ssm"}, condition={"StringEquals": {"aws:SourceAccount": SOURCE}}),
+            trusting({"Service": "ssm"}, condition=GUARD, effect="Deny"),
+        ],
+        [],
+    ),
+    "from both accounts": (
+        [
+            trusting({"Service": "ssm"}, condition=GUARD),
+            trusting({"Service": "ssm"}, condition={"StringEquals": {"aws:SourceAccount": SOURCE}}),
+            trusting({"Service": "ssm"}, effect="Deny"),
+        ],
+        ["ssm"],
     ),
     "a part of an account": ([trusting({"AWS": SOURCE}), trusting(BY_ROLE, effect="Deny")], []),
     "all but one": (
@@ -390,6 +414,17 @@ OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
         trusting({"Service": "ssm"}, condition={"ArnLike": {"AWS:SourceArn": "arn:*"}}),
         ["ssm"],
     ),
+    "SSM of any source of SSM": (
+        trusting({"Service": "ssm"}, condition={"ArnLike": {"AWS:SourceArn": "arn:aws:ssm:*:*:*"}}),
+        ["ssm"],
+    ),
+    "SSM of the sources of an account": (
+        trusting(
+            {"Service": "ssm"},
+            condition={"ArnLike": {"AWS:SourceArn": f"arn:aws:ssm:*:{ACCOUNT}:*"}},
+        ),
+        [],
+    ),
     "SSM of any account": (
         trusting({"Service": "ssm"}, condition={"StringLike": {"aws:SourceAccount": ["1", "*"]}}),
         ["ssm"],
@@ -435,6 +470,14 @@ OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
         trusting(BY_TOKEN, WEB, condition={"StringEquals": {"other.example.com:sub": "a"}}),
         [PROVIDER],
     ),
+    "any pod that has a name": (
+        trusting(
+            BY_TOKEN,
+            WEB,
+            condition={"StringLike": {f"{ISSUER}:sub": "system:serviceaccount:?*:*?"}},
+        ),
+        [PROVIDER],
+    ),
     "the pods of a namespace": (
         trusting(
             BY_TOKEN, WEB, condition={"StringLike": {f"{ISSUER}:sub": "system:serviceaccount:a:*"}}
@@ -471,6 +514,53 @@ OPEN: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_a_door_left_open_is_pointed_out(statement: dict[str, Any], expected: list[str]) -> None:
     """Who may assume the role, beyond the agent, is said of the trusts of others too."""
     assert [about for kind, about in found(statement) if kind == "open"] == expected
+
+
+SSM = {"Service": "ssm"}
+OTHERS = {"StringNotEquals": {"aws:SourceAccount": ACCOUNT}}
+SUBJECTS = {"StringNotLike": {f"{ISSUER}:sub": "system:serviceaccount:a:*"}}
+DOORS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "another account": (trusting(SSM), trusting(SSM, condition=OTHERS), False),
+    "another account, for everybody": (trusting(SSM), trusting("*", condition=OTHERS), False),
+    "another subject": (trusting(BY_TOKEN, WEB), trusting("*", WEB, condition=SUBJECTS), False),
+    "another account, of others": (
+        trusting(SSM),
+        trusting({"Service": "ec2"}, condition=OTHERS),
+        True,
+    ),
+    "another account, for tags": (
+        trusting(SSM),
+        trusting(SSM, "sts:TagSession", condition=OTHERS),
+        True,
+    ),
+    "another account in another organisation": (
+        trusting(SSM),
+        trusting(SSM, condition={"StringNotEquals": {"aws:SourceAccount": ACCOUNT, "aws:a": "b"}}),
+        True,
+    ),
+    "one account": (trusting(SSM), trusting(SSM, condition=GUARD), True),
+    "all accounts but by a pattern for all": (
+        trusting(SSM),
+        trusting(SSM, condition={"StringNotLike": {"aws:SourceAccount": "*"}}),
+        True,
+    ),
+    "some other account of several": (
+        trusting(SSM),
+        trusting(SSM, condition={"ForAnyValue:StringNotEquals": {"aws:SourceAccount": ACCOUNT}}),
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("letting_in", "denial", "expected"), DOORS.values(), ids=DOORS)
+def test_a_denial_of_all_others_closes_a_door(
+    letting_in: dict[str, Any],
+    denial: dict[str, Any],
+    expected: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Whoever is not denied meets what the denial is the contrary of."""
+    kinds = [kind for kind, _ in found(letting_in, denial | {"Effect": "Deny"})]
+    assert ("open" in kinds) is expected
 
 
 @pytest.mark.parametrize("unique_id", [UNIQUE_ID, UNIQUE_ID.replace("AROA", "AIDA")])

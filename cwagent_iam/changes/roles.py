@@ -144,7 +144,7 @@ class DeleteRole(Delete):
 
 def _trusted(trust: Document, account_id: str) -> Iterator[str]:
     """Name the roles and users in an account whose ARNs *trust* has; in any, if none is given."""
-    for _, principal in trust.principals:
+    for _, principal in trust.named:
         match = _PRINCIPAL.fullmatch(principal)
         if match and account_id in {"", match["account"]}:
             yield f"{match['kind'] or Role.kind} {match['name'] or match['session']}"

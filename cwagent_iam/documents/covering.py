@@ -15,6 +15,7 @@ PrincipalName: TypeAlias = tuple[str, str]
 Condition: TypeAlias = tuple[str, str, frozenset[str]]
 """Operator, key and values; operator and key in lower case."""
 
+_WILDCARDS = re.compile(r"[*?]")
 _PRINCIPAL_ARN = re.compile(
     r"arn:[^:]+:(?:iam|sts)::(?P<account>[0-9]{12}):"
     r"(?:role/(?:.*/)?(?P<role>[^/]+)|assumed-role/(?P<assumed>[^/]+)/.+|.+)"
@@ -44,13 +45,25 @@ def _wholes(principal: PrincipalName) -> tuple[str, ...]:
 
 
 def patterns_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
-    """Tell whether a text may match one of both; two with wildcards are taken to have one."""
-    wild = [{each for each in patterns if set("*?") & set(each)} for patterns in (some, others)]
+    """Tell whether a text may match one of both.
+
+    Two with wildcards are taken to have one, unless they begin or end in different ways.
+    """
     return (
-        all(wild)
-        or any(any_covers(some, each) for each in others)
+        any(any_covers(some, each) for each in others)
         or any(any_covers(others, each) for each in some)
+        or any(itertools.starmap(_may_meet_halfway, itertools.product(some, others)))
     )
+
+
+def _may_meet_halfway(one: str, other: str) -> bool:
+    """Tell whether two patterns with wildcards begin and end so that a text could match both."""
+    parts = _WILDCARDS.split(one), _WILDCARDS.split(other)
+    if min(map(len, parts)) == 1:
+        return False
+    (first, last), (begin, end) = ((each[0], each[-1]) for each in parts)
+    begins = first.startswith(begin) or begin.startswith(first)
+    return begins and (last.endswith(end) or end.endswith(last))
 
 
 def any_covers(patterns: AbstractSet[str], text: str) -> bool:
@@ -107,9 +120,22 @@ def _is_excluded(condition: Condition, known: AbstractSet[Condition]) -> bool:
     if operator == "null":
         return values == {"true"} and any(_asks_for_key(each[0]) for each in same)
     if "not" in operator:
-        asserted = (operator.replace("not", "").removesuffix("ifexists"), key, values)
+        asserted = (_asserted(operator), key, values)
         return any(_follows(asserted, each) for each in same)
     return any(_is_text(operator, each[0]) and not _may_meet(values, each[2]) for each in same)
+
+
+def _asserted(operator: str) -> str:
+    """Return the operator that is met just where *operator*, which denies something, is not.
+
+    Nothing is where it is met by one value that is other, and by none at all.
+    """
+    sets = {"forallvalues:": "foranyvalue:", "foranyvalue:": "forallvalues:"}
+    kind = operator.replace("not", "").removesuffix("ifexists")
+    prefix = next((each for each in sets if kind.startswith(each)), "")
+    if prefix == "foranyvalue:" and operator.endswith("ifexists"):
+        return ""
+    return sets.get(prefix, "") + kind.removeprefix(prefix)
 
 
 def _asks_for_key(operator: str) -> bool:
@@ -121,7 +147,7 @@ def _asks_for_key(operator: str) -> bool:
 
 def _is_text(*operators: str) -> bool:
     """Tell whether all *operators* compare one text, with letter case, and must find one."""
-    return {*operators} <= {"stringequals", "stringlike", "arnequals"}
+    return {*operators} <= {"stringequals", "stringlike", "arnequals"} or {*operators} == {"bool"}
 
 
 def _may_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:

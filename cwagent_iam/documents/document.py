@@ -62,11 +62,11 @@ class Document:
             return cls(text, "", text)
 
     @property
-    def principals(self) -> frozenset[PrincipalName]:
-        """Everybody whom its statements name, by type, and not by exclusion."""
+    def named(self) -> frozenset[PrincipalName]:
+        """Everybody whom its statements name."""
         if isinstance(self.statements, str):
             return frozenset()
-        return frozenset[PrincipalName]().union(*(each.principals for each in self.statements))
+        return frozenset[PrincipalName]().union(*(each.named for each in self.statements))
 
     @property
     def size(self) -> int:

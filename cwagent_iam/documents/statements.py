@@ -74,16 +74,26 @@ class Statement:
             self.effect == "Deny"
             and not may_fail(self.conditions, needed.conditions)
             and self._is_about(needed.principals)
-            and ("NotAction" in dict(self.rest) or patterns_meet(self.actions, needed.actions))
+            and self._is_on(needed.actions)
         )
 
+    def _is_on(self, actions: frozenset[str]) -> bool:
+        unclear = "NotAction" in dict(self.rest) or not actions
+        return unclear or patterns_meet(self.actions, actions)
+
     def _is_about(self, principals: frozenset[PrincipalName]) -> bool:
-        others = dict(self.rest).get("NotPrincipal")
-        if isinstance(others, frozenset):
+        if "NotPrincipal" in dict(self.rest) and principals:
             # Of roles and users it takes the account too to be spared.
-            return any(each not in others or each[0] == "AWS" for each in principals)
-        whoever = not self.principals or ("AWS", "*") in self.principals | principals
+            return any(each not in self.named or each[0] == "AWS" for each in principals)
+        somebody = self.principals and principals
+        whoever = not somebody or ("AWS", "*") in self.principals | principals
         return whoever or principals_meet(self.principals, principals)
+
+    @property
+    def named(self) -> frozenset[PrincipalName]:
+        """Everybody whom it names, be it to say who is not meant (``NotPrincipal``)."""
+        others = dict(self.rest).get("NotPrincipal")
+        return self.principals.union(others if isinstance(others, frozenset) else ())
 
 
 def statement_of(element: Mapping[str, Any]) -> Statement:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cwagent_iam.aws import IAMClient, IAMClients
+    from cwagent_iam.changes import Change
     from cwagent_iam.propagation import Pace, Run
     from cwagent_iam.visibility import EC2Answer
 
@@ -87,6 +88,7 @@ class _Looks:
     least: int
     why: tuple[Pace, str] = _STALE
     denials: int = 0
+    made: set[Change] = attrs.field(factory=set)
 
     @property
     def needed(self) -> int:
@@ -106,9 +108,8 @@ class _Looks:
             changes: ChangeSet = retrying(self._several)
         except tenacity.RetryError as error:
             last: ChangeSet = error.last_attempt.result()
-            made = {*self.run.applied, *self.run.found}
             raise PropagationTimeoutError(
-                missing=tuple(change for change in last if change in made),
+                missing=tuple(change for change in last if change in self.made),
                 unformed=last.observed.unformed,
                 attempts=error.last_attempt.attempt_number,
                 seconds=self.run.seconds - began,
@@ -152,6 +153,7 @@ class _Looks:
 
     def _shows_old_state(self, changes: ChangeSet) -> bool:
         self.why = _STALE
+        self.made = {*self.run.applied, *self.run.found}
         new = self.run.new_in(changes)
         old = _lacks_account(new) or (_unfinished(changes) and not new)
         if old and not self.run.found.isdisjoint(changes):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity
 
 
+_NAMED = re.compile(r'"[a-z]+":"(?P<name>[^"]+)"')
+"""Whom the words ``Invalid principal in policy`` are about, in lower case."""
+
 _ROLE_ARN = re.compile(
     r"arn:(?P<partition>[^:]+):iam::(?P<account>[^:]+):role/(?:.*/)?(?P<name>[^/]+)"
 )
@@ -103,9 +106,11 @@ def _trusts_seen(change: Subject, run: Run, words: str) -> bool:
 def _trusts_one_of(arns: set[str], change: Subject, words: str) -> bool:
     if not isinstance(change, CreateRole | UpdateAssumeRolePolicy):
         return False
-    trusted = [name for kind, name in change.trust.principals if kind == "AWS"]
-    named = [name for name in trusted if f'"{name.lower()}"' in words] or trusted
-    return any(name == arn or _is_session(name, arn) for name in named for arn in arns)
+    unknown = [found["name"] for found in _NAMED.finditer(words)]
+    trusted = [name.lower() for kind, name in change.trust.named if kind == "AWS"]
+    names = unknown or trusted  # words may name nobody
+    known = [arn.lower() for arn in arns]
+    return any(name == arn or _is_session(name, arn) for name in names for arn in known)
 
 
 def _is_session(principal: str, arn: str) -> bool:

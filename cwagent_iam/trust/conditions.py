@@ -14,7 +14,8 @@ import attrs
 if TYPE_CHECKING:
     from cwagent_iam.documents import Statement
 
-_ANYTHING = re.compile(r"[*?]+|arn(?::[*?]*)+")
+_ANYTHING = re.compile(r"[*?]+|arn(?::[*?]*)+|arn:[^:]*:[^:]*:[^:]*:[*?]*:[*?]*")
+"""A pattern that every text matches, or every ARN whatever its account and resource."""
 
 
 @attrs.frozen(order=True)
@@ -54,6 +55,13 @@ class Condition:
         if self._kind == "null":
             return "true" in map(str.lower, self.values)
         return "not" in self._kind and not self.operator.startswith("foranyvalue:")
+
+    @property
+    def asserted(self) -> Condition | None:
+        """What a request must meet so as not to meet this one; `None` if that is not one thing."""
+        if "not" not in self._kind or self.operator.startswith("foranyvalue:"):
+            return None
+        return attrs.evolve(self, operator=self._kind.replace("not", "").removesuffix("ifexists"))
 
     @property
     def patterns(self) -> bool:

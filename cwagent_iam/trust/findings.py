@@ -6,6 +6,8 @@ others too. So these are no errors: they go with the plan.
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from cwagent_iam.documents import any_covers, are_met, is_part_of
@@ -26,6 +28,7 @@ Conditions: TypeAlias = tuple[Condition, ...]
 _EXTERNAL_ID = "sts:externalid"
 _MFA = ("aws:multifactorauthpresent", "aws:multifactorauthage")
 _SESSION_TAGS = ("aws:requesttag/", "aws:tagkeys", "sts:transitivetagkeys")
+_TAGS_OF_PODS = ("aws:requesttag/eks-", "aws:requesttag/kubernetes-")
 _SESSION_NAME = "sts:rolesessionname"
 _SOURCES = ("aws:sourceaccount", "aws:sourcearn")
 _GUARDS = (*_SOURCES, "aws:sourceorgid", "aws:sourceorgpaths")
@@ -34,6 +37,7 @@ _COMMON_KEYS = ("aws:", "saml:", "sts:")
 _UNTAGGED = ("ec2", "ecs-tasks", "ssm")
 _GUARDED = ("ecs-tasks", "rolesanywhere", "ssm")
 _ANY_SUBJECT = "system:serviceaccount:*:*"
+_ANY_LENGTH = re.compile(r"[*?]*\*[*?]*")
 _ACTIONS = {
     "ec2": (ASSUME_ROLE,),
     "ecs-tasks": (ASSUME_ROLE,),
@@ -101,7 +105,7 @@ def trust_findings(document: Document) -> tuple[Finding, ...]:
         conditions = conditions_of(statement)
         found.update(_unmet(statement, conditions))
         found.update(_needs(statement, conditions))
-        found.update(_open(statement, conditions))
+        found.update(_open(statement, conditions, denying))
     found.update(_missing_actions(allowing))
     found.update(_kept_out(allowing, denying))
     return tuple(sorted(found, key=lambda finding: finding.rank))
@@ -109,9 +113,7 @@ def trust_findings(document: Document) -> tuple[Finding, ...]:
 
 def _dead(statement: Statement) -> Iterator[Finding]:
     """Find who was deleted; to deny such a one is as dead as to allow it."""
-    others = dict(statement.rest).get("NotPrincipal")
-    named = statement.principals.union(others if isinstance(others, frozenset) else ())
-    for kind, principal in named:
+    for kind, principal in statement.named:
         if kind == "AWS" and UNIQUE_ID.fullmatch(principal):
             sentence = "This role or user was deleted; one made again under its name is not it."
             yield Finding("dead", principal, sentence)
@@ -138,7 +140,7 @@ def _never_sent(condition: Condition, principals: frozenset[PrincipalName]) -> s
         return _EXTERNAL_ID
     if key in _MFA and (key != _MFA[0] or condition.is_true):
         return "mfa"
-    if key.startswith(_SESSION_TAGS):
+    if key.startswith(_SESSION_TAGS) and not key.startswith(_TAGS_OF_PODS):
         untagged = all(kind == "AWS" or name in _UNTAGGED for kind, name in principals)
         return "tags" if untagged else ""
     if key == _SESSION_NAME:
@@ -187,10 +189,13 @@ def _needs(statement: Statement, conditions: Conditions) -> Iterator[Finding]:
                 pass
 
 
-def _open(statement: Statement, conditions: Conditions) -> Iterator[Finding]:
-    narrowed = [each for each in conditions if each.narrows and each.key not in _EVERYBODY_MAY]
-    keys = {each.key for each in narrowed}
+def _open(
+    statement: Statement, conditions: Conditions, denying: list[Statement]
+) -> Iterator[Finding]:
     for kind, principal in statement.principals:
+        guards = (*conditions, *_asserted((kind, principal), denying))
+        narrowed = [each for each in guards if each.narrows and each.key not in _EVERYBODY_MAY]
+        keys = {each.key for each in narrowed}
         if kind == "Service" and principal in _GUARDED and keys.isdisjoint(_GUARDS):
             sentence = (
                 "Nothing guards against a confused deputy: give the account or the source ARN "
@@ -206,6 +211,15 @@ def _open(statement: Statement, conditions: Conditions) -> Iterator[Finding]:
             yield Finding("open", "*", sentence)
 
 
+def _asserted(principal: PrincipalName, denying: list[Statement]) -> Iterator[Condition]:
+    """Yield what *principal* must meet so as not to be denied, as far as that is one condition."""
+    for denial in denying:
+        needed = any(_covers(denial, action) for action in _needed_actions(principal))
+        conditions = conditions_of(denial)
+        if needed and _names(denial, principal) and len(conditions) == 1:
+            yield from filter(None, [conditions[0].asserted])
+
+
 def _is_one_subject(condition: Condition, issuer: str) -> bool:
     """Tell whether *condition* leaves some of the subjects for whom *issuer* vouches."""
     if condition.key != f"{issuer}:sub":
@@ -215,7 +229,7 @@ def _is_one_subject(condition: Condition, issuer: str) -> bool:
 
 def _is_any_subject(pattern: str) -> bool:
     """Tell whether every service account of a cluster matches *pattern*."""
-    return any_covers({pattern}, _ANY_SUBJECT)
+    return any_covers({_ANY_LENGTH.sub("*", pattern)}, _ANY_SUBJECT)
 
 
 def _missing_actions(allowing: list[Statement]) -> Iterator[Finding]:
@@ -247,15 +261,22 @@ def _covers(statement: Statement, action: str) -> bool:
 
 
 def _kept_out(allowing: list[Statement], denying: list[Statement]) -> Iterator[Finding]:
-    """Find who is let in and denied all the same, whatever else is asked for."""
-    for statement in allowing:
-        for principal in statement.principals:
-            needed = [each for each in _needed_actions(principal) if _covers(statement, each)]
-            for denial in denying:
-                if _names(denial, principal) and any(
-                    any_covers(denial.actions, each.lower()) for each in needed
-                ):
-                    yield from _denied(denial, statement, principal)
+    """Find who is let in and denied all the same, whichever statement lets it in."""
+    for principal in {each for statement in allowing for each in statement.principals}:
+        mine = [each for each in allowing if principal in each.principals]
+        for action in _needed_actions(principal):
+            denials = [
+                each
+                for each in denying
+                if _names(each, principal) and any_covers(each.actions, action.lower())
+            ]
+            hits = [
+                [finding for each in denials for finding in _denied(each, statement, principal)]
+                for statement in mine
+                if _covers(statement, action)
+            ]
+            if all(hits):
+                yield from itertools.chain.from_iterable(hits)
 
 
 def _names(denial: Statement, principal: PrincipalName) -> bool:
