@@ -107,10 +107,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Soak roles and users, then access keys, and print figures: ``nox -s soak -- 840 1700``.
+    """Soak roles and users, then access keys, and print figures: ``nox -s soak -- 500 1700``.
 
     These are the seeds of the two; one number is for both, and 50 are usual. A seed of roles and
-    users is 30 schedules and takes about three seconds of one processor; one of keys is three, and
+    users is 30 schedules and takes about four seconds of one processor; one of keys is three, and
     takes half as long.
     """
     session.install(".[testing]")
