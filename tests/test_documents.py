@@ -626,6 +626,11 @@ ALLOWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], bool]] = {
         [allow(Condition=TWO)],
         True,
     ),
+    "denied with encryption, in another letter case": (
+        [allow(Condition=TWO), off("Bool", "True", key="aws:SecureTransport")],
+        [allow(Condition=TWO)],
+        False,
+    ),
     "denied to one of all but": (
         [allow(Principal=None, NotPrincipal={"AWS": "1"}), no(ROLE)],
         [allow(Principal=None, NotPrincipal={"AWS": "1"})],

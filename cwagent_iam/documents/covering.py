@@ -151,7 +151,9 @@ def _is_text(*operators: str) -> bool:
 
 
 def _may_meet(some: AbstractSet[str], others: AbstractSet[str]) -> bool:
-    return _has_variables(some | others) or patterns_meet(some, others)
+    """Tell whether a value may match one of both, whatever its letter case: `Bool` has none."""
+    low, other_low = ({each.lower() for each in values} for values in (some, others))
+    return _has_variables(some | others) or patterns_meet(low, other_low)
 
 
 def _has_variables(values: AbstractSet[str]) -> bool:
