@@ -6,7 +6,7 @@ import fnmatch
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import event, given
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from cwagent_iam import Document
@@ -87,6 +87,7 @@ def statements_with(prefixes: tuple[str, ...], effect: str, least: int) -> st.Se
     )
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from([ONE, SET]))
 def test_what_is_said_to_be_allowed_is_let_through(data: Any, prefixes: tuple[str, ...]) -> None:
     """No request for what is needed is refused, where all conditions are about one key."""

@@ -636,6 +636,19 @@ ALLOWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], bool]] = {
         [allow(Principal=None, NotPrincipal={"AWS": "1"})],
         False,
     ),
+    "all but one denied of all but another": (
+        [
+            allow(Principal=None, NotPrincipal={"AWS": "1"}),
+            deny(Principal=None, NotPrincipal={"AWS": "2"}),
+        ],
+        [allow(Principal=None, NotPrincipal={"AWS": "1"})],
+        False,
+    ),
+    "denied to a pattern of longer texts": (
+        [guarded("a"), off("StringLike", "a*a")],
+        [guarded("a")],
+        True,
+    ),
     "denied one of all actions but": (
         [allow(Action=None, NotAction="a:b"), deny()],
         [allow(Action=None, NotAction="a:b")],
