@@ -493,6 +493,29 @@ ALLOWS: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], bool]] = {
     ),
     "denied where the key is": ([guarded("1"), off("Null", "false")], [guarded("1")], False),
     "denied where the key is not": ([guarded("1"), off("Null", "true")], [guarded("1")], True),
+    "denied where the key is not, of any that is other": (
+        [on("ForAnyValue:StringNotEquals", "1"), off("Null", "true")],
+        [on("ForAnyValue:StringNotEquals", "1")],
+        True,
+    ),
+    "denied where the key is not, where it is": (
+        [on("Null", "false"), off("Null", "true")],
+        [on("Null", "false")],
+        True,
+    ),
+    "denied where the key is not, if there is one": (
+        [on("StringEqualsIfExists", "1"), off("Null", "true")],
+        [on("StringEqualsIfExists", "1")],
+        False,
+    ),
+    "denied where the key is not, where it is one and no other": (
+        [
+            allow(Condition={"StringEquals": {"aws:a": "1"}, "StringNotEquals": {"aws:a": "2"}}),
+            off("Null", "true"),
+        ],
+        [allow(Condition={"StringEquals": {"aws:a": "1"}, "StringNotEquals": {"aws:a": "2"}})],
+        True,
+    ),
     "denied by a set of one": (
         [guarded("1"), off("ForAnyValue:StringEquals", "1")],
         [guarded("1")],

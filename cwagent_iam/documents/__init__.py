@@ -17,6 +17,7 @@ document is dead. Source: the IAM JSON policy elements reference in the IAM user
 
 from cwagent_iam.documents.covering import PrincipalName, any_covers, are_met, is_part_of
 from cwagent_iam.documents.document import Document
+from cwagent_iam.documents.operators import contrary, is_met_without_key
 from cwagent_iam.documents.statements import Conditions, Statement, listed
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Statement",
     "any_covers",
     "are_met",
+    "contrary",
+    "is_met_without_key",
     "is_part_of",
     "listed",
 ]

@@ -6,6 +6,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
+from cwagent_iam.documents.operators import contrary, is_met_without_key
+
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
@@ -118,31 +120,12 @@ def _is_excluded(condition: Condition, known: AbstractSet[Condition]) -> bool:
     operator, key, values = condition
     same = [each for each in known if each[1] == key]
     if operator == "null":
-        return values == {"true"} and any(_asks_for_key(each[0]) for each in same)
+        known_without = [is_met_without_key(how, held) for how, _, held in same]
+        return values == {"true"} and not all(known_without)
     if "not" in operator:
-        asserted = (_asserted(operator), key, values)
+        asserted = (contrary(operator), key, values)
         return any(_follows(asserted, each) for each in same)
     return any(_is_text(operator, each[0]) and not _may_meet(values, each[2]) for each in same)
-
-
-def _asserted(operator: str) -> str:
-    """Return the operator that is met just where *operator*, which denies something, is not.
-
-    Nothing is where it is met by one value that is other, and by none at all.
-    """
-    sets = {"forallvalues:": "foranyvalue:", "foranyvalue:": "forallvalues:"}
-    kind = operator.replace("not", "").removesuffix("ifexists")
-    prefix = next((each for each in sets if kind.startswith(each)), "")
-    if prefix == "foranyvalue:" and operator.endswith("ifexists"):
-        return ""
-    return sets.get(prefix, "") + kind.removeprefix(prefix)
-
-
-def _asks_for_key(operator: str) -> bool:
-    """Tell whether a request without the key never meets a condition with *operator*."""
-    return not (operator.endswith("ifexists") or "not" in operator or operator == "null") and (
-        not operator.startswith("forallvalues:")
-    )
 
 
 def _is_text(*operators: str) -> bool:

@@ -69,8 +69,8 @@ def source_arn_problems(argument: str, value: object) -> Iterator[Problem]:
     """Check the ARN of what calls; it may hold ``*`` and ``?``."""
     form = "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
     yield from _form_problems(argument, value, _SOURCE_ARN, f"an ARN: {form}")
-    if isinstance(value, str) and "${" in value:
-        yield Problem.of(argument, value, "must not hold ${, which begins a policy variable")
+    if isinstance(value, str):
+        yield from _variable_problems(argument, value)
 
 
 def principal_problems(argument: str, value: object) -> Iterator[Problem]:
@@ -137,13 +137,17 @@ def text_problems(argument: str, value: object) -> Iterator[Problem]:
         yield Problem.of(argument, value, rule)
     if not value.isprintable():
         yield Problem.of(argument, value, "must hold printable characters only")
-    if "${" in value:
-        yield Problem.of(argument, value, "must not hold ${, which begins a policy variable")
+    yield from _variable_problems(argument, value)
 
 
 def wild(value: str) -> bool:
     """Tell whether *value* is a pattern to ``StringLike``."""
     return not {"*", "?"}.isdisjoint(value)
+
+
+def _variable_problems(argument: str, value: str) -> Iterator[Problem]:
+    if "${" in value:
+        yield Problem.of(argument, value, "must not hold ${, which begins a policy variable")
 
 
 def _form_problems(

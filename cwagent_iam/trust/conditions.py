@@ -1,8 +1,4 @@
-"""What conditions come to, and what they ask of the request.
-
-Source: "IAM JSON policy elements: Condition operators" and "Set operators for multivalued context
-keys" in the IAM user guide.
-"""
+"""The conditions of a statement: what they come to, and which values they leave."""
 
 from __future__ import annotations
 
@@ -10,6 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 import attrs
+
+from cwagent_iam.documents import contrary, is_met_without_key
 
 if TYPE_CHECKING:
     from cwagent_iam.documents import Statement
@@ -50,18 +48,13 @@ class Condition:
     @property
     def met_without_key(self) -> bool:
         """Whether it is met by a request that does not have the key."""
-        if self._kind.endswith("ifexists") or self.operator.startswith("forallvalues:"):
-            return True
-        if self._kind == "null":
-            return "true" in map(str.lower, self.values)
-        return "not" in self._kind and not self.operator.startswith("foranyvalue:")
+        return is_met_without_key(self.operator, self.values)
 
     @property
     def asserted(self) -> Condition | None:
         """What a request must meet so as not to meet this one; `None` if that is not one thing."""
-        if "not" not in self._kind or self.operator.startswith("foranyvalue:"):
-            return None
-        return attrs.evolve(self, operator=self._kind.replace("not", "").removesuffix("ifexists"))
+        operator = contrary(self.operator)
+        return attrs.evolve(self, operator=operator) if operator else None
 
     @property
     def patterns(self) -> bool:

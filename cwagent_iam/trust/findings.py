@@ -34,7 +34,6 @@ _SOURCES = ("aws:sourceaccount", "aws:sourcearn")
 _GUARDS = (*_SOURCES, "aws:sourceorgid", "aws:sourceorgpaths")
 _EVERYBODY_MAY = ("aws:securetransport",)
 _COMMON_KEYS = ("aws:", "saml:", "sts:")
-_UNTAGGED = ("ec2", "ecs-tasks", "ssm")
 _GUARDED = ("ecs-tasks", "rolesanywhere", "ssm")
 _ANY_SUBJECT = "system:serviceaccount:*:*"
 _ANY_LENGTH = re.compile(r"[*?]*\*[*?]*")
@@ -46,6 +45,8 @@ _ACTIONS = {
     "ssm": (ASSUME_ROLE,),
 }
 """What each service must be allowed to hand over a role; sources: the guides of the services."""
+
+_UNTAGGED = frozenset(name for name, actions in _ACTIONS.items() if TAG_SESSION not in actions)
 
 _NEVER_SENT = {
     _EXTERNAL_ID: (
@@ -215,9 +216,9 @@ def _asserted(principal: PrincipalName, denying: list[Statement]) -> Iterator[Co
     """Yield what *principal* must meet so as not to be denied, as far as that is one condition."""
     for denial in denying:
         needed = any(_covers(denial, action) for action in _needed_actions(principal))
-        conditions = conditions_of(denial)
-        if needed and _names(denial, principal) and len(conditions) == 1:
-            yield from filter(None, [conditions[0].asserted])
+        asserted = [each.asserted for each in conditions_of(denial)]
+        if needed and _names(denial, principal) and len(asserted) == 1 and asserted[0]:
+            yield asserted[0]
 
 
 def _is_one_subject(condition: Condition, issuer: str) -> bool:
