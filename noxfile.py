@@ -1,4 +1,4 @@
-"""Every check of this project; plain ``nox`` runs them all, but for the long ``soak``.
+"""Every check of this project; plain ``nox`` runs those that are quick and depend on no machine.
 
 ``nox -s tests`` runs one of them, and ``nox -s tests -- tests/test_state.py -k role`` hands
 arguments on to pytest. The interpreter is the one that runs nox; ``nox --force-python 3.13 -s
@@ -110,12 +110,48 @@ def soak(session: nox.Session) -> None:
     """Soak roles and users, then access keys, and print figures: ``nox -s soak -- 500 1700``.
 
     These are the seeds of the two; one number is for both, and 50 are usual. A seed of roles and
-    users is 30 schedules and takes about four seconds of one processor; one of keys is three, and
+    users is 54 schedules and takes about four seconds of one processor; one of keys is three, and
     takes half as long.
     """
     session.install(".[testing]")
     session.run("python", "tests/soak.py", *session.posargs[:1])
     session.run("python", "tests/soak_keys.py", *session.posargs[-1:])
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Print how long planning, diffing and ordering take for 10,000 and for 20,000 roles."""
+    session.install(".")
+    session.run("python", "tests/bench.py")
+
+
+@nox.session
+def depth(session: nox.Session) -> None:
+    """Measure calls and their depth on a slow IAM, then how calls fare when it throttles.
+
+    With arguments, it does what they say: ``nox -s depth -- --max-in-flight 1``. The figures depend
+    on the machine, and the last two runs take minutes, so this is not among the usual sessions.
+    """
+    session.install(".[testing]")
+    runs = [[], ["--throttled", "0.5", "--seeds", "20"], ["--throttled", "1", "--seeds", "1"]]
+    for options in [session.posargs] if session.posargs else runs:
+        session.run("python", "tests/depth.py", *options)
+
+
+@nox.session
+def independent(session: nox.Session) -> None:
+    """Run the life of a role and of a user on ministack, an IAM of other authors.
+
+    It takes about half a minute, most of it to wait as for AWS, so it is not among the usual
+    sessions.
+    """
+    session.install(".")
+    # ministack pins botocore, so its server is in an environment of its own.
+    server = Path(session.create_tmp(), "server")
+    session.run("python", "-m", "venv", str(server))
+    python = str(server / Path(session.bin).name / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", "ministack==1.5.33", external=True)
+    session.run("python", "tests/independent.py", python)
 
 
 @nox.session(reuse_venv=False)

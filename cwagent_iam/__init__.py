@@ -10,9 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cwagent_iam.api import (
+        apply,
+        ensure,
+        ensure_agent_role,
+        ensure_agent_user,
+        observe,
+        observe_quotas,
+        preview,
+        remove,
+    )
     from cwagent_iam.aws import AWSSession, IAMClient
     from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Extra, Result
-    from cwagent_iam.consumers import consumer_retrying
     from cwagent_iam.credentials import (
         CommonConfig,
         KeyStore,
@@ -25,11 +34,12 @@ if TYPE_CHECKING:
     )
     from cwagent_iam.differ import Attachments, Existing, diff
     from cwagent_iam.documents import Document
-    from cwagent_iam.ec2 import EC2Client
+    from cwagent_iam.ec2 import EC2Client, consumer_retrying
     from cwagent_iam.errors import (
         ApplyError,
         Conflict,
         ConflictError,
+        CredentialsError,
         CwAgentIamError,
         DeliveryError,
         Difference,
@@ -38,16 +48,14 @@ if TYPE_CHECKING:
         ObserveError,
         Problem,
         PropagationTimeoutError,
+        Refused,
         RequestError,
         StoreError,
     )
     from cwagent_iam.events import Event
-    from cwagent_iam.executor import apply
     from cwagent_iam.findings import Finding
     from cwagent_iam.keys import AccessKey, SeenKey
     from cwagent_iam.limits import Quotas
-    from cwagent_iam.observer import observe, observe_quotas
-    from cwagent_iam.pipeline import ensure, ensure_agent_role, ensure_agent_user, preview, remove
     from cwagent_iam.planners import (
         plan_admin_role,
         plan_admin_user,
@@ -101,6 +109,7 @@ __all__ = [
     "CommonConfig",
     "Conflict",
     "ConflictError",
+    "CredentialsError",
     "CrossAccount",
     "CustomTrust",
     "CustomerManagedPolicy",
@@ -136,6 +145,7 @@ __all__ = [
     "Propagation",
     "PropagationTimeoutError",
     "Quotas",
+    "Refused",
     "RequestError",
     "Result",
     "Role",
@@ -174,100 +184,20 @@ __all__ = [
     "rotate_access_key",
 ]
 
-_ROOMS = {
-    "ADMIN_POLICY": "policies",
-    "AWSSession": "aws",
-    "AccessKey": "keys",
-    "AgentRole": "changes",
-    "AgentUser": "changes",
-    "ApplyError": "errors",
-    "Attachments": "differ",
-    "CLOUDWATCH_API_KEY_POLICY": "policies",
-    "Change": "changes",
-    "ChangeSet": "changes",
-    "CommonConfig": "credentials",
-    "Conflict": "errors",
-    "ConflictError": "errors",
-    "CrossAccount": "trust",
-    "CustomTrust": "trust",
-    "CustomerManagedPolicy": "policies",
-    "CwAgentIamError": "errors",
-    "DeliveryError": "errors",
-    "Difference": "errors",
-    "Document": "documents",
-    "EC2": "trust",
-    "EC2Answer": "visibility",
-    "EC2Client": "ec2",
-    "EC2Launch": "visibility",
-    "ECSTask": "trust",
-    "ECS_TASK_EXECUTION_POLICY": "policies",
-    "Event": "events",
-    "Existing": "differ",
-    "Extra": "changes",
-    "Finding": "findings",
-    "IAMClient": "aws",
-    "IRSA": "trust",
-    "InlinePolicy": "policies",
-    "InstanceProfile": "state",
-    "IntentError": "errors",
-    "KeyConflictError": "errors",
-    "KeyStore": "credentials",
-    "LOGS_API_KEY_POLICY": "policies",
-    "ManagedPolicy": "policies",
-    "NewAccessKey": "credentials",
-    "ObserveError": "errors",
-    "PROMETHEUS_REMOTE_WRITE_POLICY": "policies",
-    "ParameterStoreSecret": "credentials",
-    "PodIdentity": "trust",
-    "Problem": "errors",
-    "Propagation": "propagation",
-    "PropagationTimeoutError": "errors",
-    "Quotas": "limits",
-    "RequestError": "errors",
-    "Result": "changes",
-    "Role": "state",
-    "RolesAnywhere": "trust",
-    "RotationStatus": "credentials",
-    "SERVER_POLICY": "policies",
-    "SSMHybrid": "trust",
-    "SSM_DIRECTORY_SERVICE_POLICY": "policies",
-    "SSM_EC2_DEFAULT_POLICY": "policies",
-    "SSM_MANAGED_INSTANCE_POLICY": "policies",
-    "SecretsManagerSecret": "credentials",
-    "SeenKey": "keys",
-    "SharedCredentialsFile": "credentials",
-    "State": "state",
-    "StoreError": "errors",
-    "Trust": "trust",
-    "User": "state",
-    "WebIdentity": "trust",
-    "XRAY_DAEMON_POLICY": "policies",
-    "XRAY_WRITE_ONLY_POLICY": "policies",
-    "apply": "executor",
-    "consumer_retrying": "consumers",
-    "diff": "differ",
-    "ensure": "pipeline",
-    "ensure_agent_role": "pipeline",
-    "ensure_agent_user": "pipeline",
-    "observe": "observer",
-    "observe_quotas": "observer",
-    "plan_admin_role": "planners",
-    "plan_admin_user": "planners",
-    "plan_agent_role": "planners",
-    "plan_agent_user": "planners",
-    "plan_ecs_execution_role": "planners",
-    "preview": "pipeline",
-    "remove": "pipeline",
-    "rotate_access_key": "credentials",
-}
-"""The room of each public name; entered on first use, so that planning imports no SDK."""
+_ROOMS = (
+    *("errors", "policies", "trust", "findings", "documents", "limits", "state", "keys"),
+    *("visibility", "changes", "events", "planners", "differ"),
+    *("aws", "propagation", "ec2", "credentials", "api"),
+)
+"""Where the public names are; rooms without the SDK first, so that planning imports none."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in __all__:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    rooms = (importlib.import_module(f"{__name__}.{room}") for room in _ROOMS)
+    return next(getattr(room, name) for room in rooms if hasattr(room, name))
 
 
 def __dir__() -> list[str]:

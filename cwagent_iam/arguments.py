@@ -1,9 +1,15 @@
-"""What callers pass, before any rule of IAM is asked: texts, and collections."""
+"""Arguments: the checks that belong to no single field, of texts and of collections."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from cwagent_iam.errors import IntentError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
 
 
 def plain(text: str) -> str:
@@ -31,3 +37,31 @@ def is_collection(value: object) -> TypeGuard[Collection[Any]]:
 def collection_rule(members: str) -> str:
     """Say that there must be a collection of *members*."""
     return f"must be a tuple, a list or a set of {members}, even if it is only one"
+
+
+def text_problems(argument: str, value: object, most: int, *, least: int = 0) -> Iterator[Problem]:
+    """Check that *value* is a string of *least* to *most* characters."""
+    if not isinstance(value, str):
+        yield Problem.of(argument, value, "must be a string")
+    elif not least <= len(value) <= most:
+        span = f"{least} to {most}" if least else f"at most {most}"
+        yield Problem.of(argument, value, f"must have {span} characters, not {len(value)}")
+
+
+def if_named(
+    check: Callable[[str, object], Iterator[Problem]], argument: str, value: object
+) -> Iterable[Problem]:
+    """Check *value* unless it is `None`: then intent does not name the field."""
+    return () if value is None else check(argument, value)
+
+
+def refuse(*checks: Iterable[Problem]) -> None:
+    """Raise IntentError with all problems that the *checks* find, if they find any."""
+    problems = tuple(itertools.chain.from_iterable(checks))
+    if problems:
+        raise IntentError(problems=problems)
+
+
+def reject(argument: str, value: object, rule: str) -> NoReturn:
+    """Raise IntentError about one *argument*."""
+    raise IntentError(problems=(Problem.of(argument, value, rule),))

@@ -11,7 +11,7 @@ each event's text as information.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import attrs
 
@@ -28,7 +28,14 @@ class _Told:
         seconds: How long the call has been going on, in seconds.
     """
 
-    seconds: float
+    _text: ClassVar[str]
+    """The line for the log, with the fields of the event, which is called ``it``, in braces."""
+
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """One line with the facts."""
+        return self._text.format(it=self)
 
 
 @attrs.frozen(kw_only=True)
@@ -54,11 +61,8 @@ class Applying(_Told):
         change: The change.
     """
 
+    _text: ClassVar[str] = "applying: {it.change}"
     change: Change
-
-    def __str__(self) -> str:
-        """One line with the change."""
-        return f"applying: {self.change}"
 
 
 @attrs.frozen(kw_only=True)
@@ -69,11 +73,8 @@ class Applied(_Told):
         change: The change.
     """
 
+    _text: ClassVar[str] = "applied: {it.change}"
     change: Change
-
-    def __str__(self) -> str:
-        """One line with the change."""
-        return f"applied: {self.change}"
 
 
 @attrs.frozen(kw_only=True)
@@ -85,12 +86,9 @@ class Recovered(_Told):
         reason: What was found.
     """
 
+    _text: ClassVar[str] = "recovered: {it.change}: {it.reason}"
     change: Change
     reason: str
-
-    def __str__(self) -> str:
-        """One line with the change and what was found."""
-        return f"recovered: {self.change}: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)
@@ -102,12 +100,9 @@ class Waiting(_Told):
         pause: How long this pause is, in seconds.
     """
 
+    _text: ClassVar[str] = "waiting {it.pause:.1f} s after {it.seconds:.1f} s: {it.reason}"
     reason: str
     pause: float
-
-    def __str__(self) -> str:
-        """One line with both times and the reason."""
-        return f"waiting {self.pause:.1f} s after {self.seconds:.1f} s: {self.reason}"
 
 
 @attrs.frozen(kw_only=True)
@@ -133,11 +128,8 @@ class Answered(_Told):
         answer: What it said in the end.
     """
 
+    _text: ClassVar[str] = "answered: {it.answer}"
     answer: EC2Answer
-
-    def __str__(self) -> str:
-        """One line with the answer."""
-        return f"answered: {self.answer}"
 
 
 @attrs.frozen(kw_only=True)
@@ -164,11 +156,8 @@ class KeyMade(_Told):
         access_key_id: Its id.
     """
 
+    _text: ClassVar[str] = "made: access key {it.access_key_id}"
     access_key_id: str
-
-    def __str__(self) -> str:
-        """One line with the id."""
-        return f"made: access key {self.access_key_id}"
 
 
 @attrs.frozen(kw_only=True)
@@ -180,12 +169,9 @@ class KeyDelivered(_Told):
         store: The store.
     """
 
+    _text: ClassVar[str] = "delivered: access key {it.access_key_id} to {it.store}"
     access_key_id: str
     store: str
-
-    def __str__(self) -> str:
-        """One line with the id and the store."""
-        return f"delivered: access key {self.access_key_id} to {self.store}"
 
 
 @attrs.frozen(kw_only=True)
@@ -214,12 +200,9 @@ class KeyChanged(_Told):
         access_key_id: The key's id.
     """
 
+    _text: ClassVar[str] = "changed: {it.operation} of access key {it.access_key_id}"
     operation: str
     access_key_id: str
-
-    def __str__(self) -> str:
-        """One line with the operation and the id."""
-        return f"changed: {self.operation} of access key {self.access_key_id}"
 
 
 Event: TypeAlias = (

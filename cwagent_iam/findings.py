@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
@@ -12,7 +12,7 @@ FindingKind: TypeAlias = Literal["never", "dead", "needs", "open"]
 """The worst first: the agent can never get in that way; it names what was deleted; something else
 is needed; more is allowed than needs to be."""
 
-_ORDER: tuple[FindingKind, ...] = ("never", "dead", "needs", "open")
+_ORDER: tuple[FindingKind, ...] = get_args(FindingKind)
 
 
 @attrs.frozen
@@ -39,6 +39,5 @@ class Finding:
 
     def __str__(self) -> str:
         """One line."""
-        return one_line(
-            ": ".join(filter(None, [self.kind, self.target, self.about, self.sentence]))
-        )
+        parts = (self.kind, self.target, self.about, self.sentence)
+        return one_line(": ".join(filter(None, parts)))

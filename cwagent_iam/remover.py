@@ -9,25 +9,15 @@ where something is attached to it that intent names, that stands in the way.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, assert_never, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
-from cwagent_iam.changes import (
-    Change,
-    ChangeSet,
-    DeleteAccessKey,
-    DeleteInstanceProfile,
-    DeleteRole,
-    DeleteRolePolicy,
-    DeleteUser,
-    DeleteUserPolicy,
-    DetachRolePolicy,
-    DetachUserPolicy,
-    RemoveRoleFromInstanceProfile,
-)
+from cwagent_iam.arguments import refuse
+from cwagent_iam.changes import Change, ChangeSet, DeleteAccessKey, RemoveRoleFromInstanceProfile
+from cwagent_iam.changes.operations import DELETE, DELETE_INLINE, DETACH
 from cwagent_iam.differ.owning import service_linked
-from cwagent_iam.errors import Conflict, ConflictError, IntentError, Problem
+from cwagent_iam.errors import Conflict, ConflictError, Problem
 from cwagent_iam.policies import without
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
 
@@ -42,7 +32,6 @@ AccessKeys: TypeAlias = Literal["refuse", "delete"]
 ExistingToRemove: TypeAlias = Literal["refuse", "attach"]
 """What to do about what is not managed: refuse, or undo what attaching to it brings about."""
 
-_DELETIONS = (DeleteRole, DeleteUser, DeleteInstanceProfile)
 _FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed"
 _LEAVE = (
     "It is left alone: delete it yourself, or name something else. "
@@ -70,8 +59,7 @@ def check_choice(access_keys: object, existing: object = "refuse") -> None:
     if existing not in get_args(ExistingToRemove):
         rule = "must be 'refuse' or 'attach': nothing else undoes anything of what is not managed"
         problems.append(Problem.of("existing", existing, rule))
-    if problems:
-        raise IntentError(problems=tuple(problems))
+    refuse(problems)
 
 
 def removal(
@@ -137,7 +125,7 @@ class _Way:
     existing: ExistingToRemove
     linked: frozenset[str]
     going: frozenset[str]
-    keeping: Mapping[str, frozenset[str]]
+    keeping: Mapping[str, set[str]]
 
     def conflict(self, entity: Entity, seen: Entity, steps: Sequence[Change]) -> Conflict | None:
         """Return what stands in the way of *steps*, by which *entity* is removed, or `None`."""
@@ -166,18 +154,19 @@ class _Way:
         hanging = frozenset(_hanging(entity, seen))
         if isinstance(seen, User) and self.access_keys == "refuse":
             hanging |= {f"{_ACCESS_KEY}{key}" for key in seen.access_keys}
-        return hanging - (self.going - self.keeping.get(seen.name, frozenset()))
+        # Not `hanging - (going - kept)`: that would go through all that goes, for each.
+        return (hanging - self.going) | (hanging & self.keeping.get(seen.name, frozenset()))
 
 
-def _keeping(desired: State, observed: State) -> dict[str, frozenset[str]]:
+def _keeping(desired: State, observed: State) -> dict[str, set[str]]:
     """Name the profiles that stay and go on holding a role, by its name."""
-    keeping: dict[str, frozenset[str]] = {}
+    keeping: dict[str, set[str]] = {}
     for entity in desired.entities:
         seen = observed.find(type(entity), entity.name)
         if isinstance(entity, InstanceProfile) and isinstance(seen, InstanceProfile):
             inside = seen.role_name
             if inside and not seen.managed and inside != entity.role_name:
-                keeping[inside] = keeping.get(inside, frozenset()) | {entity.target}
+                keeping.setdefault(inside, set()).add(entity.target)
     return keeping
 
 
@@ -196,27 +185,19 @@ def _hanging(entity: Entity, seen: Entity) -> Iterator[str]:
 
 
 def _deletion(seen: Entity) -> Iterator[Change]:
-    match seen:
-        case Role():
-            for policy in sorted(seen.policies):
-                yield DetachRolePolicy(name=seen.name, policy=policy)
-            for inline in sorted(seen.inline_policies, key=str):
-                yield DeleteRolePolicy(name=seen.name, policy=inline)
-            yield DeleteRole(name=seen.name)
-        case User():
-            for policy in sorted(seen.policies):
-                yield DetachUserPolicy(name=seen.name, policy=policy)
-            for inline in sorted(seen.inline_policies, key=str):
-                yield DeleteUserPolicy(name=seen.name, policy=inline)
-            for key in sorted(seen.access_keys):
-                yield DeleteAccessKey(name=seen.name, access_key_id=key)
-            yield DeleteUser(name=seen.name)
-        case InstanceProfile():
-            if seen.role_name is not None:
-                yield RemoveRoleFromInstanceProfile(name=seen.name, role_name=seen.role_name)
-            yield DeleteInstanceProfile(name=seen.name)
-        case _:
-            assert_never(seen)
+    kind, name = type(seen), seen.name
+    if isinstance(seen, InstanceProfile):
+        if seen.role_name is not None:
+            yield RemoveRoleFromInstanceProfile(name=name, role_name=seen.role_name)
+    else:
+        for policy in sorted(seen.policies):
+            yield DETACH[kind](name=name, policy=policy)
+        for inline in sorted(seen.inline_policies, key=str):
+            yield DELETE_INLINE[kind](name=name, policy=inline)
+    if isinstance(seen, User):
+        for key in sorted(seen.access_keys):
+            yield DeleteAccessKey(name=name, access_key_id=key)
+    yield DELETE[kind](name=name)
 
 
 def _detachment(entity: Entity, seen: Entity) -> Iterator[Change]:
@@ -230,5 +211,5 @@ def _detachment(entity: Entity, seen: Entity) -> Iterator[Change]:
         inside = seen.role_name if seen.role_name == entity.role_name else None
         part = attrs.evolve(seen, role_name=inside)
     for change in _deletion(part):
-        if not isinstance(change, (*_DELETIONS, DeleteAccessKey)):
+        if not change.deletes and not isinstance(change, DeleteAccessKey):
             yield change

@@ -9,14 +9,15 @@ Desired states are joined by ``|``: what two plans say of one thing must be the 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import attrs
 
-from cwagent_iam.arguments import is_collection, plain, plain_if_named
-from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.arguments import is_collection, plain, plain_if_named, refuse, reject
+from cwagent_iam.errors import Problem
 from cwagent_iam.policies import policy_findings
 from cwagent_iam.trust import trust_findings
 
@@ -39,9 +40,9 @@ Tags: TypeAlias = tuple[tuple[str, str], ...]
 MANAGED_TAG = ("ManagedBy", "cwagent-iam")
 """The tag on everything that this library made, or was given to manage."""
 
-_DESIRED = "must be what a planner returned, or several of those"
 SERVICE_LINKED_PATH = "/aws-service-role/"
 _STACK_TAGS = "aws:cloudformation:"
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _ARN = re.compile(r"arn:[^:]+:iam::(?P<account>[^:]+):.+")
 
 
@@ -61,6 +62,8 @@ class _Entity:
         arn: The ARN, once IAM has given it.
         dependents: What else hangs on it that this library never makes, each in words. Read only
             for removal, because IAM deletes nothing that something hangs on.
+        age: How long ago AWS created it, in seconds by AWS's own clock when it was read; `None` if
+            not known.
     """
 
     kind: ClassVar[Kind]
@@ -70,6 +73,7 @@ class _Entity:
     tags: Tags = ()
     arn: str | None = attrs.field(default=None, eq=False)
     dependents: frozenset[str] = attrs.field(default=frozenset(), eq=False)
+    age: float | None = attrs.field(default=None, eq=False)
 
     @property
     def target(self) -> str:
@@ -174,6 +178,7 @@ class InstanceProfile(_Entity):
     role_name: str | None = None
 
 
+_Key: TypeAlias = tuple[Kind, str]
 Principal: TypeAlias = Role | User
 Entity: TypeAlias = Role | User | InstanceProfile
 EntityT = TypeVar("EntityT", bound=Entity)
@@ -203,17 +208,26 @@ class State:
         """
         given: object = desired
         several = given if is_collection(given) or isinstance(given, Iterator) else [given]
-        whole = cls()
+        found: dict[_Key, Entity] = {}
+        problems = []
         for each in several:
             if not isinstance(each, cls):
-                raise IntentError(problems=(Problem.of("desired", each, _DESIRED),))
-            whole |= each
-        return whole
+                reject("desired", each, "must be what a planner returned, or several of those")
+            for entity in each.entities:
+                known = found.get(_key(entity), entity)
+                if known != entity:
+                    problems.append(_clash(entity, known))
+                found[_key(entity)] = entity
+        refuse(problems)
+        return cls.of(found.values())
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What is to be known about it, the worst first; nothing of it is an error."""
-        found = (each for entity in self.entities for each in _findings(entity))
+        # Many roles have one trust: each trust is read once, which is most of the work.
+        trusts = {entity.trust for entity in self.entities if isinstance(entity, Role)}
+        known = {trust: trust_findings(trust) for trust in trusts}
+        found = (each for entity in self.entities for each in _findings(entity, known))
         return tuple(sorted(found, key=lambda finding: finding.rank))
 
     @property
@@ -231,21 +245,17 @@ class State:
         """
         if not isinstance(other, State):
             return NotImplemented
-        problems, whole = [], self
-        for entity in other.entities:
-            known = whole.find(type(entity), entity.name)
-            if known not in {None, entity}:
-                problems.append(_clash(entity, known))
-            whole = whole.with_entity(entity)
-        if problems:
-            raise IntentError(problems=tuple(problems))
-        return whole
+        return self.joined((self, other))
 
     def find(self, kind: type[EntityT], name: str) -> EntityT | None:
         """Return the *kind* of entity that has this name, whatever its letter case, or `None`."""
-        wanted = (kind.kind, name.lower())
-        found = (each for each in self.entities if isinstance(each, kind) and _key(each) == wanted)
-        return next(found, None)
+        found = self._index.get((kind.kind, name.lower()))
+        return found if isinstance(found, kind) else None
+
+    def only(self, kind: type[Entity], name: str) -> State:
+        """Return the state of the *kind* of entity that has this name, without all others."""
+        found = self.find(kind, name)
+        return State() if found is None else State((found,))
 
     @property
     def unformed(self) -> tuple[str, ...]:
@@ -254,24 +264,29 @@ class State:
 
     def with_entity(self, entity: Entity) -> State:
         """Return this state with *entity* in place of what has its kind and name."""
-        return self.of((*self.without(type(entity), entity.name).entities, entity))
+        return self.of({**self._index, _key(entity): entity}.values())
 
     def without(self, kind: type[Entity], name: str) -> State:
         """Return this state without the *kind* of entity that has this name."""
-        unwanted = (kind.kind, name.lower())
-        return self.of(entity for entity in self.entities if _key(entity) != unwanted)
+        unwanted = self.find(kind, name)
+        return State(tuple(entity for entity in self.entities if entity is not unwanted))
+
+    @functools.cached_property
+    def _index(self) -> dict[_Key, Entity]:
+        """The entities by kind and name; built when first asked, and not a part of the value."""
+        return {_key(entity): entity for entity in self.entities}
 
 
-def _findings(entity: Entity) -> Iterator[Finding]:
-    """Yield what is to be known about *entity*."""
-    found = trust_findings(entity.trust) if isinstance(entity, Role) else ()
+def _findings(entity: Entity, trusts: Mapping[Document, tuple[Finding, ...]]) -> Iterator[Finding]:
+    """Yield what is to be known about *entity*, given the findings of *trusts*."""
+    found = trusts[entity.trust] if isinstance(entity, Role) else ()
     if not isinstance(entity, InstanceProfile):
         found += policy_findings(entity.policies, entity.inline_policies)
     for finding in found:
         yield attrs.evolve(finding, target=entity.target)
 
 
-def _clash(one: Entity, other: Entity | None) -> Problem:
+def _clash(one: Entity, other: Entity) -> Problem:
     """Say in which fields two entities differ that have the same name."""
     names = [field.name for field in attrs.fields(type(one)) if field.eq]
     differing = [name for name in names if getattr(one, name) != getattr(other, name)]
@@ -285,12 +300,12 @@ def _account(entity: Entity) -> str:
     return match["account"] if match else ""
 
 
-def _key(entity: Entity) -> tuple[Kind, str]:
+def _key(entity: Entity) -> _Key:
     return entity.kind, entity.name.lower()
 
 
 def _order(entity: Entity) -> tuple[int, str]:
-    return get_args(Kind).index(entity.kind), entity.name.lower()
+    return _KINDS.index(entity.kind), entity.name.lower()
 
 
 Desired: TypeAlias = State | Iterable[State]

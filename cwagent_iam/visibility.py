@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import attrs
 
+from cwagent_iam.arguments import if_named, refuse
 from cwagent_iam.display import shown
-from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,15 +59,13 @@ class EC2Launch:
 
     def __attrs_post_init__(self) -> None:
         """Refuse what can be no launch."""
-        problems = (
-            *_text_problems("image_id", self.image_id),
-            *_text_problems("instance_type", self.instance_type),
-            *(_text_problems("subnet_id", self.subnet_id) if self.subnet_id is not None else ()),
-            *_group_problems(self.security_group_ids),
-            *_option_problems(self.metadata_options),
+        refuse(
+            _text_problems("image_id", self.image_id),
+            _text_problems("instance_type", self.instance_type),
+            if_named(_text_problems, "subnet_id", self.subnet_id),
+            _group_problems(self.security_group_ids),
+            _option_problems(self.metadata_options),
         )
-        if problems:
-            raise IntentError(problems=problems)
 
     @property
     def arguments(self) -> dict[str, Any]:

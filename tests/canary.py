@@ -19,6 +19,8 @@ from urllib.parse import quote
 import attrs
 from moto.iam import models as moto_models
 
+from cwagent_iam import CwAgentIamError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -139,7 +141,7 @@ def shows(error: BaseException | None, result: Any, events: list[Any]) -> Iterat
         yield from (str(thing), repr(thing), f"{thing}", ascii(thing))
         if hasattr(thing, "_repr_html_"):
             yield thing._repr_html_()
-        if not isinstance(thing, BaseException) or type(thing).__module__ == "cwagent_iam.errors":
+        if not isinstance(thing, BaseException) or isinstance(thing, CwAgentIamError):
             yield pickle.dumps(thing).decode("latin-1")
         if attrs.has(type(thing)):
             yield repr(attrs.asdict(thing, recurse=False))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from hypothesis import settings
 
 from cwagent_iam import Propagation
 from cwagent_iam.testing import sandbox
@@ -15,6 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import boto3
+
+
+# How many examples a property test draws: HYPOTHESIS_PROFILE=local while writing code, nightly for
+# breadth. No deadline, because what is slow is mostly a busy machine.
+for _profile, _examples in {"local": 20, "ci": 100, "nightly": 2000}.items():
+    settings.register_profile(_profile, max_examples=_examples, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def examples(in_ci: int) -> int:
+    """Return how many examples a test draws under this profile that draws *in_ci* in CI."""
+    return max(1, in_ci * settings().max_examples // 100)
 
 
 def pytest_collection_finish() -> None:

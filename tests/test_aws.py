@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.metadata
-import itertools
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -13,10 +18,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import NoRegionError
 
 from cwagent_iam import (
     ApplyError,
+    IntentError,
     ObserveError,
     apply,
     ensure,
@@ -28,7 +34,8 @@ from cwagent_iam import (
     preview,
     remove,
 )
-from cwagent_iam.aws import client_for, code_of, reason_of
+from cwagent_iam.aws.clients import Clients
+from cwagent_iam.aws.sender import call
 from cwagent_iam.testing import sandbox
 
 if TYPE_CHECKING:
@@ -165,28 +172,12 @@ class TestClients:
             sent.append(request.headers["User-Agent"].decode())
 
         caller.events.register("before-send.iam", note)
-        client: Any = client_for(caller, None)
+        client = Clients(caller).of("iam")
         config = client.meta.config
-        assert config.retries == {"mode": "standard", "total_max_attempts": 4}
+        assert config.retries == {"mode": "standard", "total_max_attempts": 1}
         assert (config.connect_timeout, config.read_timeout) == (5, 15)
         assert observe(plan_agent_user(), session=caller).entities == ()
         assert sent[0].endswith(f" cwagent-iam/{importlib.metadata.version('cwagent-iam')}")
-
-    def test_attempts(self, caller: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A request that meets a failing server is sent four times, whatever the caller set."""
-        client: Any = client_for(caller, None)
-        sent = itertools.count()
-
-        def fail(request: Any, **_event: object) -> AWSResponse:
-            next(sent)
-            error = "<Error><Code>ServiceFailure</Code><Message>Sorry.</Message></Error>"
-            return reply(request.url, 500, f"<ErrorResponse>{error}</ErrorResponse>")
-
-        client.meta.events.register_first("before-send.iam", fail)
-        monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
-        with pytest.raises(ObserveError) as caught:
-            observe(plan_agent_user(), iam=client)
-        assert (caught.value.code, next(sent)) == ("ServiceFailure", 4)
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
     def test_client_wins(self, call: Callable[..., object], session: boto3.Session) -> None:
@@ -229,6 +220,203 @@ class TestClients:
             ensure_agent_role("no spaces")
 
 
+KEYS = ("AKIDEXAMPLE", "secret", "token")
+
+
+# A session reads AWS's models anew, which takes longer than the tests.
+@functools.cache
+def session_in(region: str, *keys: str) -> boto3.Session:
+    """Return a session of a caller."""
+    session: Any = boto3.Session
+    made: boto3.Session = session(*keys, region_name=region)
+    return made
+
+
+def iam_client(region: str = "eu-west-1", **options: Any) -> Any:
+    """Return a client that a caller hands in, of a session that is not known."""
+    session: Any = session_in(region, *KEYS)
+    return session.client("iam", **options)
+
+
+@pytest.fixture(params=[True, False], ids=["session", "no session"])
+def beside(request: pytest.FixtureRequest) -> boto3.Session | None:
+    """The session that is handed in beside a client, if any."""
+    return session_in("eu-south-1", "other", "keys") if request.param else None
+
+
+class TestBuiltClients:
+    """Clients that are built for one call."""
+
+    def test_settings(self, caller: boto3.Session) -> None:
+        """A client that we build sends once, and has our timeouts and name."""
+        config = Clients(caller).of("iam").meta.config
+        assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+        assert (config.connect_timeout, config.read_timeout) == (5, 15)
+        assert config.user_agent_extra == f"cwagent-iam/{importlib.metadata.version('cwagent-iam')}"
+
+    @pytest.mark.parametrize(("most", "size"), [(1, 10), (8, 10), (30, 30)])
+    def test_pool(self, session: boto3.Session, most: int, size: int) -> None:
+        """Each request in flight has a connection."""
+        client = Clients(session, max_in_flight=most).of("iam")
+        assert client.meta.config.max_pool_connections == size
+
+    def test_once(self, session: boto3.Session) -> None:
+        """A client is built once, when it is needed."""
+        clients = Clients(session)
+        assert clients.of("sts") is clients.of("sts")
+        assert clients.build("sts") is not clients.of("sts")
+        assert clients.of("sts").meta.service_model.service_name == "sts"
+
+    @pytest.mark.parametrize(("region", "row"), REGIONS.items(), ids=list(REGIONS))
+    def test_partition(self, region: str, row: tuple[str, str]) -> None:
+        """The partition is known without a request."""
+        assert Clients(session_in(region, *KEYS)).partition == row[0]
+        assert Clients(iam=iam_client(region)).partition == row[0]
+
+    def test_default_session(self, session: boto3.Session) -> None:
+        """Without session and client it is boto3's default session."""
+        assert session.region_name == "us-east-1"
+        assert Clients().of("ec2").meta.region_name == "us-east-1"
+
+    def test_other_credentials(self, session: boto3.Session) -> None:
+        """A client may sign with other credentials."""
+        keys = {"aws_access_key_id": "AKIDOTHER", "aws_secret_access_key": "s"}
+        for clients in (Clients(session), Clients(iam=iam_client())):
+            assert credentials_of(clients.build("sts", **keys)).access_key == "AKIDOTHER"
+
+    def test_no_region(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """EC2 needs a Region, which is a matter of arguments; what else does is not."""
+        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+        clients = Clients(boto3.Session(*KEYS))
+        with pytest.raises(IntentError, match="ec2=None: must be a client, unless session= is"):
+            clients.of("ec2")
+        with pytest.raises(NoRegionError):
+            clients.of("ssm")
+
+    def test_threads(self) -> None:
+        """Calls in several threads may share a session: it builds one client at a time."""
+        two_at_a_time = threading.Barrier(2, timeout=0.05)
+
+        class Session:
+            def client(self, *_args: object, **_options: object) -> Any:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    two_at_a_time.wait()
+                    pytest.fail("two clients are being built")
+
+        session: Any = Session()
+        with ThreadPoolExecutor(4) as pool:
+            for future in [pool.submit(Clients(session).build, "iam") for _ in range(4)]:
+                future.result()
+
+
+class TestSideClients:
+    """Clients for STS and EC2 beside a client for IAM that is handed in."""
+
+    def test_handed_in(self, beside: boto3.Session | None) -> None:
+        """Clients that are handed in are used, and stay unaltered."""
+        iam, ec2 = iam_client(), object()
+        before = snapshot(iam)
+        clients = Clients(beside, iam=iam, ec2=ec2)
+        assert (clients.of("iam"), clients.of("ec2")) == (iam, ec2)
+        assert clients.of("sts") is not clients.of("ssm")
+        assert snapshot(iam) == before
+
+    def test_no_session(self) -> None:
+        """EC2 is not asked with what a client for IAM tells alone."""
+        with pytest.raises(IntentError, match="ec2=None"):
+            Clients(iam=iam_client()).of("ec2")
+
+    def test_credentials(self, beside: boto3.Session | None) -> None:
+        """Without a session the credentials are the client's own, refreshed with it."""
+        iam = iam_client()
+        sts = Clients(beside, iam=iam).of("sts")
+        assert (credentials_of(sts) is credentials_of(iam)) is (beside is None)
+        assert credentials_of(sts).access_key == ("other" if beside else KEYS[0])
+
+    def test_region(self, beside: boto3.Session | None) -> None:
+        """The Region is that of the session, or else of the client."""
+        ssm = Clients(beside, iam=iam_client()).of("ssm")
+        assert ssm.meta.region_name == ("eu-south-1" if beside else "eu-west-1")
+
+    def test_region_of_another_partition(self, beside: boto3.Session | None) -> None:
+        """A session in another partition gives no Region."""
+        clients = Clients(beside, iam=iam_client("cn-north-1"))
+        assert clients.of("sts").meta.endpoint_url == "https://sts.cn-north-1.amazonaws.com.cn"
+
+    def test_transport(self, beside: boto3.Session | None) -> None:
+        """Proxies, certificates, and FIPS are those of the client; retries are not."""
+        proxies = {"https": "http://proxy.example:3128"}
+        more: Any = {
+            "proxies": proxies,
+            "proxies_config": {"proxy_use_forwarding_for_https": True},
+            "client_cert": "client.pem",
+            "use_fips_endpoint": True,
+        }
+        settings = Config(**more, retries={"total_max_attempts": 9})
+        iam = iam_client(verify="bundle.pem", config=settings)
+        sts = Clients(beside, iam=iam).of("sts")
+        assert {name: getattr(sts.meta.config, name) for name in more} == more
+        assert sts.meta.config.retries["total_max_attempts"] == 1
+        assert sts._endpoint.http_session._verify == "bundle.pem"  # noqa: SLF001
+        assert sts.meta.endpoint_url.startswith("https://sts-fips.")
+
+    @pytest.mark.parametrize("verify", [False, None])
+    def test_no_verification(self, beside: boto3.Session | None, verify: object) -> None:
+        """A client that trusts any certificate, for an emulator, has side clients that do."""
+        iam = iam_client(verify=verify)
+        sts = Clients(beside, iam=iam).of("sts")
+        own, side = (each._endpoint.http_session._verify for each in (iam, sts))  # noqa: SLF001
+        assert own == side
+
+    @pytest.mark.parametrize(
+        ("endpoint", "inherited"),
+        [
+            ("http://localhost:4566", True),
+            ("https://iam.example.com", True),
+            ("https://amazonaws.com.example.com", True),
+            ("https://notamazonaws.com", True),
+            ("https://vpce-1.iam.us-east-1.vpce.amazonaws.com", False),
+            ("https://iam.global.api.aws", False),
+            (None, False),
+        ],
+    )
+    def test_endpoint(
+        self, beside: boto3.Session | None, endpoint: str | None, *, inherited: bool
+    ) -> None:
+        """The endpoint of an emulator is for all services, one of AWS is for IAM alone."""
+        clients = Clients(beside, iam=iam_client(endpoint_url=endpoint))
+        own = f"https://sts.{'eu-south-1' if beside else 'eu-west-1'}.amazonaws.com"
+        assert clients.of("sts").meta.endpoint_url == (endpoint if inherited else own)
+
+    def test_emulator(self) -> None:
+        """STS is asked where IAM is asked, signed with the same key."""
+        sent: list[tuple[str, bool]] = []
+
+        def note(request: Any, **_event: object) -> None:
+            signed = b"Credential=AKIDEXAMPLE/" in request.headers["Authorization"]
+            sent.append((urlsplit(request.url).netloc, signed))
+            request.url = request.url.replace("http://localhost:4566", "https://sts.amazonaws.com")
+
+        with sandbox():
+            clients = Clients(iam=iam_client(endpoint_url="http://localhost:4566"))
+            clients.of("sts").meta.events.register_first("before-send.sts", note)
+            assert call(clients.of("sts"), "GetCallerIdentity")["Account"] == "123456789012"
+        assert sent == [("localhost:4566", True)]
+
+    def test_a_client_of_another_kind(self, beside: boto3.Session | None) -> None:
+        """A client that is not botocore's tells no more than its partition."""
+        mock: Any = SimpleNamespace(meta=SimpleNamespace(partition="aws"))
+        with sandbox() as session:
+            sts = Clients(beside, iam=mock).of("sts")
+            assert sts.meta.region_name == ("eu-south-1" if beside else session.region_name)
+            assert (credentials_of(sts) is None) is (beside is None)
+
+
+def credentials_of(client: Any) -> Any:
+    """Return what a client signs with."""
+    return client._request_signer._credentials  # noqa: SLF001
+
+
 def snapshot(client: Any) -> tuple[object, ...]:
     """Return a client's configuration, handlers and attributes."""
     handlers = client.meta.events._emitter._handlers._root  # noqa: SLF001  there is no public way
@@ -265,16 +453,6 @@ INCOMPLETE = {
 class TestErrors:
     """What AWS, or something on the way, says when it does not do what it is asked."""
 
-    def test_refusal(self) -> None:
-        """A refusal has AWS's short code and words."""
-        error = ClientError({"Error": {"Code": "NoSuchEntity", "Message": "Gone."}}, "GetRole")
-        assert (code_of(error), reason_of(error)) == ("NoSuchEntity", "Gone.")
-
-    def test_no_answer(self) -> None:
-        """Where AWS gave no answer there is no code, and the words are the transport's."""
-        error = NoCredentialsError()
-        assert (code_of(error), reason_of(error)) == (None, "Unable to locate credentials")
-
     @pytest.mark.parametrize("row", INCOMPLETE.values(), ids=list(INCOMPLETE))
     @pytest.mark.parametrize("operation", ["GetUser", "CreateUser"])
     def test_incomplete(
@@ -308,5 +486,5 @@ def test_a_bundle_without_metadata_works(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    client: Any = client_for(session, None)
+    client = Clients(session).of("iam")
     assert client.meta.config.user_agent_extra.endswith("cwagent-iam/unknown")

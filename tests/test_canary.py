@@ -16,6 +16,7 @@ import pytest
 
 from cwagent_iam import (
     CommonConfig,
+    CwAgentIamError,
     DeliveryError,
     KeyStore,
     NewAccessKey,
@@ -30,7 +31,7 @@ from cwagent_iam import (
 from cwagent_iam.credentials import SecretAccessKey
 from cwagent_iam.planners import plan_agent_user
 from cwagent_iam.testing import LaggyIAM, laggy_iam
-from tests.canary import check, listening, played
+from tests.canary import Canary, check, listening, played
 from tests.deliveries import USER, Scene
 
 if TYPE_CHECKING:
@@ -235,3 +236,31 @@ def test_the_canary_sings() -> None:
         logging.getLogger("x").debug("%s", secret)
         with pytest.raises(AssertionError):
             check(canary, None, None, [])
+
+
+SECRET = "wJalrXUtnFEMI/K7MDENG"  # noqa: S105 - an example
+
+
+class TellingPickle:
+    """Tells a secret when it is pickled, and nowhere else."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Put the secret into the pickle."""
+        return str, (SECRET,)
+
+
+class OwnError(TellingPickle, CwAgentIamError):
+    """A mutant: an error of ours whose pickle tells a secret."""
+
+
+class ForeignError(TellingPickle, Exception):
+    """An error that is not ours: nobody promises that it can be pickled."""
+
+
+def test_the_canary_looks_into_pickles_of_our_errors() -> None:
+    """A secret that only the pickle of an error holds would be found, if the error is ours."""
+    canary = Canary(secrets=[SECRET])
+    for error in (CwAgentIamError(), ForeignError()):
+        check(canary, error, None, [])
+    with pytest.raises(AssertionError):
+        check(canary, OwnError(), None, [])

@@ -443,8 +443,6 @@ def test_each_change_is_folded_read_back_and_shown(
     assert access_keys(change.after(began)) == access_keys(ended)
     assert not change.is_done_in(began)
     assert change.is_done_in(ended)
-    assert not change.is_blocked_in(began)
-    assert not change.is_blocked_in(ended)
     assert str(change) == line
 
 
@@ -463,7 +461,6 @@ def test_a_change_of_what_is_gone(change: Change) -> None:
     if not change.creates:
         assert change.after(gone) == gone
     assert change.is_done_in(gone) == (change.symbol == "-")
-    assert not change.is_blocked_in(gone)
 
 
 BLOCKED: dict[str, tuple[Change, Entity]] = {
@@ -492,8 +489,7 @@ BLOCKED: dict[str, tuple[Change, Entity]] = {
 
 @pytest.mark.parametrize(("change", "there"), BLOCKED.values(), ids=BLOCKED)
 def test_what_keeps_a_change_from_being_made(change: Change, there: Entity) -> None:
-    """Another thing of the name, or in the place; time does not help, another look does."""
-    assert change.is_blocked_in(State.of([there]))
+    """Another thing of the name, or in the place, does not count as done."""
     assert not change.is_done_in(State.of([there]))
 
 
@@ -520,7 +516,6 @@ MADE: dict[str, tuple[Change, Entity]] = {
 def test_what_reads_back_as_made(change: Change, there: Entity) -> None:
     """What was sent is there, in the form in which IAM shows it."""
     assert change.is_done_in(State.of([there]))
-    assert not change.is_blocked_in(State.of([there]))
 
 
 def test_a_boundary_of_the_account_itself_is_looked_up() -> None:

@@ -35,9 +35,7 @@ def test_a_new_file_points_at_the_profile(path: Path) -> None:
     config = CommonConfig(path)
     config.check(PROFILE, FILE)
     assert not path.exists()
-    assert not config.points_at(PROFILE, FILE)
     assert config.point_at(PROFILE, FILE)
-    assert config.points_at(PROFILE, FILE)
     assert not config.point_at(PROFILE, FILE)
     assert tomllib.loads(path.read_text())["credentials"] == {
         "shared_credential_profile": PROFILE,

@@ -13,7 +13,8 @@ import pytest
 import tenacity
 from botocore.exceptions import ClientError, ConnectTimeoutError, ParamValidationError
 
-from cwagent_iam.consumers import CONSUMER_RULES, consumer_retrying, consumer_rule_for
+from cwagent_iam import IntentError
+from cwagent_iam.ec2 import CONSUMER_RULES, consumer_retrying, consumer_rule_for
 from cwagent_iam.testing import laggy_iam
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class TestTable:
 
     def test_each_rule_decides(self) -> None:
         """Each row decides one of the cases above, for each of its operations or for its code."""
-        decided = [(consumer_rule_for(case.error), case.operation) for case in TOO_EARLY]
+        decided = [(consumer_rule_for(*case), case.operation) for case in TOO_EARLY]
         assert {rule for rule, _ in decided} == set(CONSUMER_RULES)
         assert {name for rule in CONSUMER_RULES for name in rule.operations} == {
             operation for _, operation in decided
@@ -197,14 +198,24 @@ class TestTable:
         assert virtual_time.slept == []
 
     @pytest.mark.parametrize("name", ["operation_name", "response"])
-    def test_broken_error(self, name: str) -> None:
-        """An error that lacks a part, as somebody else's may, is no matter of time."""
+    @pytest.mark.parametrize("lacks", [True, False])
+    def test_broken_error(self, virtual_time: VirtualTime, name: str, lacks: bool) -> None:  # noqa: FBT001
+        """An error that lacks a part, as another process's may, is raised at once."""
         error = FRESH.error
         setattr(error, name, None)
-        assert consumer_rule_for(error) is None
-        delattr(error, name)
-        assert consumer_rule_for(error) is None
-        assert consumer_rule_for(None) is None
+        if lacks:
+            delattr(error, name)
+        with pytest.raises(ClientError):
+            consumer_retrying(virtual_time.propagation())(Service([error]).request)
+        assert virtual_time.slept == []
+
+    def test_words_in_any_case(self) -> None:
+        """Words count whatever their letter case; without words or code there is no rule."""
+        assert consumer_rule_for(*FRESH) is CONSUMER_RULES[0]
+        assert consumer_rule_for("RunInstances", VALUE, NO_ROLE.upper()) is CONSUMER_RULES[1]
+        assert consumer_rule_for("RunInstances", VALUE, "") is None
+        assert consumer_rule_for("RunInstances", None, NO_ROLE) is None
+        assert consumer_rule_for(None, VALUE, NO_ROLE) is None
 
 
 class TestTime:
@@ -286,6 +297,13 @@ class TestTime:
     def test_real_time_is_the_default(self) -> None:
         """Without a word about time it is the real one, and a good reply needs none of it."""
         assert consumer_retrying()(Service([]).request) == "reply"
+
+
+def test_wrong_kind() -> None:
+    """Settings of another kind are refused at once."""
+    seconds: Any = 30
+    with pytest.raises(IntentError, match="propagation=30: must be a Propagation"):
+        consumer_retrying(seconds)
 
 
 class TestUses:

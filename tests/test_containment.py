@@ -6,8 +6,7 @@ import fnmatch
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
+from hypothesis import event, given, settings, strategies as st
 
 from cwagent_iam import Document
 

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from botocore.exceptions import HTTPClientError, NoRegionError
+from botocore.exceptions import HTTPClientError, NoCredentialsError, NoRegionError
 
 from cwagent_iam import DeliveryError, KeyConflictError, Propagation, SeenKey, ensure_agent_user
-from cwagent_iam.aws import IAMClients
+from cwagent_iam.aws import Clients
 from cwagent_iam.credentials.answers import NOTE_TAG
 from cwagent_iam.credentials.delivering import make_key
 from cwagent_iam.credentials.looking import delete, look
 from cwagent_iam.credentials.requests import KeyRequests
 from cwagent_iam.errors import (
     ApplyError,
+    CredentialsError,
     CwAgentIamError,
     IntentError,
     ObserveError,
@@ -25,8 +26,9 @@ from cwagent_iam.errors import (
     StoreError,
 )
 from cwagent_iam.events import Event, KeyChanged, KeyDelivered, KeyMade, KeyVerified
+from cwagent_iam.executor import Executor
 from cwagent_iam.keys import described
-from cwagent_iam.propagation import Run
+from cwagent_iam.requests import Refusal
 from cwagent_iam.testing import Crash, laggy_iam
 from cwagent_iam.testing.aws_in_memory import sandbox
 from tests.canary import check, listening, played
@@ -42,6 +44,7 @@ from tests.deliveries import (
     so,
     swapped,
 )
+from tests.scripted import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,13 +82,13 @@ def failure(scene: Scene) -> CwAgentIamError:
 
 
 def requests_of(scene: Scene, timeout: float = 60.0) -> KeyRequests:
-    """Begin a run of its own."""
+    """Begin a call of its own."""
     clock = scene.lagging.clock
     propagation = Propagation(
         timeout=timeout, clock=clock.time, sleep=clock.sleep, random=lambda: 0.5, now=clock.time
     )
-    run = Run.start(propagation, scene.events.append)
-    return KeyRequests(run, IAMClients.of(scene.lagging.program("first"), None), USER)
+    session = scene.lagging.program("first")
+    return KeyRequests(Executor.of(session, None, propagation, scene.events.append), USER)
 
 
 @pytest.mark.parametrize("name", PLAYS)
@@ -447,9 +450,47 @@ def test_a_reply_that_is_cut_off_is_lost(scene: Scene) -> None:
     requests = requests_of(scene)
     scene.lagging.session.events.register("before-parse.iam.CreateAccessKey", cut)
     answer = requests.create()
-    assert isinstance(answer, HTTPClientError)
-    assert "ResponseParserError" in str(answer)
-    assert "Secret" not in str(answer)
+    assert isinstance(answer, Refusal)
+    assert isinstance(answer.error, HTTPClientError)
+    for told in (answer.message, str(answer.error)):
+        assert "ResponseParserError" in told
+        assert "Secret" not in told
+
+
+def test_a_reply_without_a_key_is_lost(scene: Scene) -> None:
+    """The key that it should have told of is found and deleted, and another one is created."""
+    scene.user()
+    left = iter([True])
+
+    def spoil(parsed: dict[str, Any], **_event: object) -> None:
+        if next(left, False):
+            del parsed["AccessKey"]["SecretAccessKey"]
+
+    scene.lagging.session.events.register("after-call.iam.CreateAccessKey", spoil)
+    assert ending(*played(scene.deliver))[0] == "created"
+    assert scene.shelf.key
+    assert scene.ids == [scene.shelf.key[0]]
+
+
+@pytest.mark.parametrize("operation", ["ListAccessKeys", "CreateAccessKey", "DeleteAccessKey"])
+def test_credentials_that_fail_are_told_as_such(scene: Scene, operation: str) -> None:
+    """A request that cannot be signed is a CredentialsError, or the reason why a key is left."""
+    if operation == "DeleteAccessKey":
+        full_disk(scene)
+
+    def fail(**_event: object) -> None:
+        raise NoCredentialsError
+
+    scene.lagging.session.events.register(f"before-call.iam.{operation}", fail)
+    error = failure(scene)
+    changed = ["CreateUser", "AttachUserPolicy"]
+    if isinstance(error, DeliveryError):
+        changed.append("CreateAccessKey")
+        assert error.fate == "exists"
+    assert names(error.applied) == changed
+    failed = error.__cause__ if isinstance(error, DeliveryError) else error
+    assert isinstance(failed, CredentialsError)
+    assert f"{operation} was not sent for user {USER}: Unable to locate credentials" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -463,7 +504,7 @@ def test_sts_is_asked_in_the_partition_of_iam(region: str, host: str) -> None:
     """A client for IAM that is handed in says which partition it is."""
     with sandbox(region=region) as session:
         client = session.client("iam")
-        sts = IAMClients.of(None, client).sts(**STRANGE)
+        sts = Clients(None, client).build("sts", **STRANGE)
         assert sts.meta.endpoint_url == f"https://{host}"
 
 
@@ -471,7 +512,7 @@ def test_sts_is_asked_in_the_partition_of_iam(region: str, host: str) -> None:
 def test_sts_follows_a_client_of_another_partition(session: boto3.Session, iam_region: str) -> None:
     """Where the session's own region is in another partition, STS is asked where IAM is."""
     client = session.client("iam", region_name=iam_region)
-    sts = IAMClients(client, session, client).sts(**STRANGE)
+    sts = Clients(session, client).build("sts", **STRANGE)
     assert sts.meta.partition == client.meta.partition
 
 

@@ -6,8 +6,7 @@ import html
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import ChangeSet, diff, plan_agent_role
 from cwagent_iam.display import counts, html_block

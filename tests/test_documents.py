@@ -7,8 +7,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import Document
 from cwagent_iam.trust import EC2_TRUST

@@ -1,33 +1,28 @@
-"""Whether EC2 knows a fresh profile: three answers, and nothing is ever launched."""
+"""EC2: does it know a fresh profile? Three answers, and nothing is ever launched."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import boto3
 import pytest
-import tenacity
-from botocore.exceptions import (
-    ClientError,
-    EndpointConnectionError,
-    NoCredentialsError,
-    ParamValidationError,
-)
+from botocore.exceptions import ClientError
 
-from cwagent_iam import IntentError, ensure_agent_role
-from cwagent_iam.ec2 import EC2Client, ask_ec2, wait_for_ec2
-from cwagent_iam.testing import Profile, laggy_iam
-from cwagent_iam.testing.lagging.profiles import Fixed
+from cwagent_iam import IntentError, PropagationTimeoutError, ensure, ensure_agent_role, events
+from cwagent_iam.ec2 import confirmed_by_ec2, launch_for
+from cwagent_iam.errors import CredentialsError
+from cwagent_iam.planners import plan_agent_role, plan_agent_user
+from cwagent_iam.requests import Refusal, Reply, Unsent
+from cwagent_iam.testing import Fault, laggy_iam
 from cwagent_iam.visibility import EC2Answer, EC2Launch
+from tests.core import ROLE_PLAN, USER_PLAN, World, pauses, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import boto3
-
-    from cwagent_iam.testing import LaggyIAM
-    from cwagent_iam.visibility import Visibility
-    from tests.conftest import VirtualTime
+    from cwagent_iam import Event
+    from cwagent_iam.requests import Outcome, Request
+    from tests.conftest import Requests, VirtualTime
 
 NAME = "CloudWatchAgentServerRole"
 ARN = f"arn:aws:iam::123456789012:instance-profile/{NAME}"
@@ -35,14 +30,14 @@ NOT_KNOWN = (
     f"Value ({NAME}) for parameter iamInstanceProfile.name is invalid. "
     "Invalid IAM Instance Profile name"
 )
-NO_PROFILE = ("InvalidParameterValue", NOT_KNOWN)
-NO_ROLE = ("InvalidParameterValue", f'IAM Instance Profile "{ARN}" has no associated IAM Roles')
-GOOD = ("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
-DENIED = ("UnauthorizedOperation", "You are not authorized to perform this operation.")
-BY_SCP = (
-    "UnauthorizedOperation",
-    "You are not authorized to perform this operation, with an explicit deny in a policy. xxx",
+NO_PROFILE = refusal("InvalidParameterValue", NOT_KNOWN)
+NO_ROLE = refusal(
+    "InvalidParameterValue", f'IAM Instance Profile "{ARN}" has no associated IAM Roles'
 )
+GOOD = refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+DENIED_WORDS = "You are not authorized to perform this operation."
+DENIED = ("UnauthorizedOperation", DENIED_WORDS)
+BY_SCP = ("UnauthorizedOperation", f"{DENIED_WORDS} With an explicit deny in a policy. xxx")
 # What says nothing about the profile.
 UNKNOWN = {
     "denied": DENIED,
@@ -59,32 +54,6 @@ UNKNOWN = {
     "moto's own": ("NoSuchEntity", f"Instance profile {NAME} not found"),
     "without words": ("Unavailable", ""),
 }
-TRUST = '{"Statement":{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"}}}'
-
-
-@attrs.define
-class Scripted:
-    """A client of EC2 that answers by a script, whose last answer is for good."""
-
-    answers: list[Any]
-    asked: list[dict[str, Any]] = attrs.field(factory=list)
-
-    def run_instances(self, **arguments: Any) -> dict[str, Any]:
-        """Answer one request."""
-        self.asked.append(arguments)
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, tuple):
-            code, words = answer
-            raise ClientError({"Error": {"Code": code, "Message": words}}, "RunInstances")
-        if isinstance(answer, BaseException):
-            raise answer
-        reply: dict[str, Any] = answer
-        return reply
-
-
-def ask(answer: Any) -> EC2Answer:
-    """Ask a client that gives one answer."""
-    return ask_ec2(Scripted([answer]), NAME, EC2Launch())
 
 
 class TestLaunch:
@@ -195,343 +164,304 @@ class TestLaunch:
         ]
 
 
+def asking(answers: list[Any], **how: Any) -> tuple[World, tuple[EC2Answer, ...]]:
+    """Ask an EC2 that answers by a script, whose last answer is for good."""
+    world = scripted(answers)
+    names = how.pop("names", (NAME,))
+    arguments: dict[str, Any] = {"region": None, "timeout": 60.0} | how
+    launch = arguments.pop("launch", EC2Launch())
+    return world, world.run(confirmed_by_ec2(names, launch, **arguments))
+
+
+def scripted(answers: list[Any]) -> World:
+    """Return a world whose EC2 answers by a script; its last answer is for good."""
+    turns = iter(answers)
+    last = answers[-1]
+    return World(answers=lambda _: next(turns, last))
+
+
+def missed(answers: list[Any], timeout: float) -> tuple[World, PropagationTimeoutError]:
+    """Ask an EC2 that does not know the profile in time."""
+    world = scripted(answers)
+    with pytest.raises(PropagationTimeoutError) as caught:
+        world.run(confirmed_by_ec2([NAME], EC2Launch(), region=None, timeout=timeout))
+    return world, caught.value
+
+
 class TestAsk:
     """What one answer of EC2 means."""
 
     def test_request(self) -> None:
         """It is asked for a dry run of one instance with the profile, and for nothing else."""
-        ec2 = Scripted([GOOD])
-        ask_ec2(ec2, NAME, EC2Launch(image_id="ami-1", subnet_id="subnet-1"))
-        assert ec2.asked == [
-            {
-                "DryRun": True,
-                "MinCount": 1,
-                "MaxCount": 1,
-                "IamInstanceProfile": {"Name": NAME},
-                "ImageId": "ami-1",
-                "InstanceType": "t3.micro",
-                "SubnetId": "subnet-1",
-            }
-        ]
+        world, _ = asking([GOOD], launch=EC2Launch(image_id="ami-1", subnet_id="subnet-1"))
+        assert world.requests == ["RunInstances"] * 3
+        assert world.sends[0][0].arguments == {
+            "DryRun": True,
+            "MinCount": 1,
+            "MaxCount": 1,
+            "IamInstanceProfile": {"Name": NAME},
+            "ImageId": "ami-1",
+            "InstanceType": "t3.micro",
+            "SubnetId": "subnet-1",
+        }
+
+    def test_visible(self) -> None:
+        """A dry run that would succeed means that EC2 knows the profile."""
+        _, (answer,) = asking([GOOD], region="eu-west-1")
+        reason = "EC2 knows the instance profile (DryRunOperation)"
+        assert answer == EC2Answer(
+            profile_name=NAME, visibility="VISIBLE", reason=reason, region="eu-west-1"
+        )
+        assert str(answer) == f"{NAME} is VISIBLE in eu-west-1: {reason}"
+        assert str(attrs.evolve(answer, region=None)) == f"{NAME} is VISIBLE: {reason}"
 
     @pytest.mark.parametrize(
-        ("found", "visibility", "reason"),
+        ("answer", "reason"),
         [
-            (GOOD, "VISIBLE", "EC2 knows the instance profile (DryRunOperation)"),
-            (
-                NO_PROFILE,
-                "NOT_YET",
-                "EC2 does not know the instance profile yet (InvalidParameterValue)",
-            ),
-            (
-                NO_ROLE,
-                "NOT_YET",
-                f"EC2 does not know yet which role is in the instance profile ({NO_ROLE[0]})",
-            ),
+            (NO_PROFILE, "EC2 does not know the instance profile yet"),
+            (NO_ROLE, "EC2 does not know yet which role is in the instance profile"),
         ],
-        ids=["visible", "no profile", "no role"],
     )
-    def test_about_the_profile(
-        self, found: tuple[str, str], visibility: Visibility, reason: str
-    ) -> None:
-        """A dry run that would succeed is good; two texts mean that it is too early."""
-        assert ask(found) == EC2Answer(profile_name=NAME, visibility=visibility, reason=reason)
+    def test_too_early(self, answer: Refusal, reason: str) -> None:
+        """Two texts mean that it is too early; each pause says which."""
+        world, answers = asking([answer, GOOD])
+        assert [each.visibility for each in answers] == ["VISIBLE"]
+        assert world.waits[0].reason == f"{reason} (InvalidParameterValue)"
 
     @pytest.mark.parametrize("found", UNKNOWN.values(), ids=list(UNKNOWN))
-    def test_about_something_else(self, found: tuple[str, str]) -> None:
-        """Whatever else EC2 says tells nothing of the profile, and the reason quotes it."""
-        answer = ask(found)
+    @pytest.mark.parametrize("before", [[], [GOOD], [NO_PROFILE]])
+    def test_about_something_else(self, found: tuple[str, str], before: list[Refusal]) -> None:
+        """Whatever else EC2 says ends it without a pause, and the reason quotes it."""
+        world, (answer,) = asking([*before, refusal(*found)])
         assert answer.visibility == "UNKNOWN"
         assert answer.reason == f"EC2 does not tell ({found[0]}): {found[1]}"
+        assert (len(world.sends), len(world.waits)) == (len(before) + 1, len(before))
 
-    @pytest.mark.parametrize(
-        ("error", "words"),
-        [
-            (EndpointConnectionError(endpoint_url="x"), "Could not connect to the endpoint URL"),
-            (NoCredentialsError(), "Unable to locate credentials"),
-            (ParamValidationError(report="a:\n  X"), "Parameter validation failed: a: X"),
-            (KeyError("Code"), "'Code'"),
-        ],
-        ids=["unreachable", "no credentials", "not sent", "no XML of EC2"],
-    )
-    def test_no_answer(self, error: BaseException, words: str) -> None:
-        """An error of botocore's is no answer, and none is raised; the reason is one line."""
-        answer = ask(error)
+    def test_no_answer(self) -> None:
+        """A request without an answer tells nothing; the reason is one line, with the error."""
+        error = ConnectionError("x")
+        _, (answer,) = asking([Refusal(code=None, message="Could not:\n  connect", error=error)])
         assert answer.visibility == "UNKNOWN"
-        assert answer.reason.startswith(f"EC2 does not tell ({type(error).__name__}): {words}")
+        assert answer.reason == "EC2 does not tell (ConnectionError): Could not: connect"
+        assert answer.error is error
+
+    def test_no_credentials(self) -> None:
+        """A request that could not be signed is an error about credentials, not an answer."""
+        with pytest.raises(CredentialsError, match="AssumeRole failed") as caught:
+            asking([Unsent(code="AccessDenied", message="No.", step="AssumeRole")])
+        assert caught.value.operation == "RunInstances"
 
     def test_no_dry_run(self) -> None:
         """A success where a dry run was asked for is nothing to rely on, and says so."""
-        answer = ask({"Instances": [{"InstanceId": "i-1"}]})
+        _, (answer,) = asking([Reply(content={"Instances": [{"InstanceId": "i-1"}]})])
         assert answer.visibility == "UNKNOWN"
         assert "look whether it has launched an instance" in answer.reason
-
-    @pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt()], ids=repr)
-    def test_not_from_aws(self, error: BaseException) -> None:
-        """What does not come from AWS passes through."""
-        with pytest.raises(type(error)):
-            ask(error)
-
-    def test_region(self, session: boto3.Session) -> None:
-        """An answer names the region, as it holds for no other."""
-        made_in: Any = session
-        ec2: EC2Client = made_in.client("ec2", region_name="eu-west-1")
-        ensure_agent_role(session=session)
-        answer = ask_ec2(ec2, NAME, EC2Launch())
-        assert str(answer) == (
-            f"{NAME} is VISIBLE in eu-west-1: EC2 knows the instance profile (DryRunOperation)"
-        )
-        assert (
-            str(ask(GOOD)) == f"{NAME} is VISIBLE: EC2 knows the instance profile (DryRunOperation)"
-        )
-
-
-@attrs.define
-class Waited:
-    """What was said before each pause."""
-
-    pauses: list[tuple[float, str]] = attrs.field(factory=list)
-    clock: Callable[[], float] = lambda: 0.0
-    times: list[float] = attrs.field(factory=list)
-
-    def note(self, seconds: float, reason: str) -> None:
-        """Take note of a pause, and of the time before it."""
-        self.pauses.append((seconds, reason))
-        self.times.append(self.clock())
-
-
-@attrs.define
-class Wait:
-    """A wait in virtual time."""
-
-    time: VirtualTime
-    waited: Waited = attrs.field(factory=Waited)
-
-    def until(self, ec2: EC2Client, seconds_left: float = 60.0) -> EC2Answer:
-        """Wait for a scripted client."""
-        return wait_for_ec2(
-            ec2,
-            NAME,
-            EC2Launch(),
-            propagation=self.time.propagation(),
-            seconds_left=seconds_left,
-            waiting=self.waited.note,
-        )
-
-
-@pytest.fixture
-def wait(virtual_time: VirtualTime) -> Wait:
-    """A wait that has not begun."""
-    return Wait(virtual_time)
 
 
 class TestWait:
     """How long it asks."""
 
-    def test_three_in_a_row(self, wait: Wait) -> None:
-        """It ends well when EC2 has known the profile three times, with short pauses between."""
-        ec2 = Scripted([GOOD])
-        assert wait.until(ec2).visibility == "VISIBLE"
-        assert (len(ec2.asked), wait.time.slept) == (3, [0.5, 0.5])
-
-    def test_flapping(self, wait: Wait) -> None:
-        """A miss makes the count begin anew."""
-        ec2 = Scripted([NO_PROFILE, GOOD, GOOD, NO_ROLE, GOOD, NO_ROLE, GOOD])
-        assert wait.until(ec2).visibility == "VISIBLE"
-        assert len(ec2.asked) == 9
-        assert wait.time.slept == [0.25, 0.5, 0.5, 0.5, 0.5, 1, 0.5, 0.5]
-
-    def test_dense_and_flat(self, wait: Wait) -> None:
-        """Pauses after a miss grow to two seconds, and end within the time that was left."""
-        ec2 = Scripted([NO_PROFILE])
-        answer = wait.until(ec2, seconds_left=10)
-        assert answer == ask(NO_PROFILE)
-        assert wait.time.slept == [0.25, 0.5, 1, 2, 2, 2, 2]
-
-    def test_to_the_last(self, wait: Wait) -> None:
-        """A pause that ends just when the time is up is still made."""
-        assert wait.until(Scripted([NO_PROFILE]), seconds_left=0.75).visibility == "NOT_YET"
-        assert wait.time.slept == [0.25, 0.5]
-
-    @pytest.mark.parametrize("found", UNKNOWN.values(), ids=list(UNKNOWN))
-    def test_unknown(self, wait: Wait, found: tuple[str, str]) -> None:
-        """Whatever says nothing of the profile ends it at once, without a pause."""
-        ec2 = Scripted([found])
-        assert wait.until(ec2) == ask(found)
-        assert (len(ec2.asked), wait.time.slept) == (1, [])
-
-    @pytest.mark.parametrize("before", [GOOD, NO_PROFILE], ids=["visible", "not yet"])
-    def test_unknown_later(self, wait: Wait, before: tuple[str, str]) -> None:
-        """That is so after other answers too."""
-        ec2 = Scripted([before, DENIED])
-        assert wait.until(ec2).visibility == "UNKNOWN"
-        assert (len(ec2.asked), len(wait.time.slept)) == (2, 1)
-
-    @pytest.mark.parametrize("seconds_left", [0.0, -1.0])
-    def test_no_time(self, wait: Wait, seconds_left: float) -> None:
-        """Without any time left it still asks, and pauses never."""
-        assert wait.until(Scripted([NO_PROFILE]), seconds_left).visibility == "NOT_YET"
-        ec2 = Scripted([GOOD])
-        assert wait.until(ec2, seconds_left).visibility == "VISIBLE"
-        assert (len(ec2.asked), wait.time.slept) == (3, [])
-
-    def test_flapping_without_time(self, wait: Wait) -> None:
-        """One good answer is not enough, even when the time is up."""
-        answer = wait.until(Scripted([GOOD, GOOD, NO_ROLE]), 0.7)
-        assert answer == ask(NO_ROLE)
-        assert wait.time.slept == [0.5]
-
-    def test_slow_requests_count(self, wait: Wait) -> None:
-        """The time that requests take is time too."""
-
-        class Slow(Scripted):
-            """Takes four seconds for each request."""
-
-            def run_instances(self, **arguments: Any) -> dict[str, Any]:
-                """Answer late."""
-                wait.time.now += 4
-                return super().run_instances(**arguments)
-
-        ec2 = Slow([NO_PROFILE])
-        assert wait.until(ec2, seconds_left=10).visibility == "NOT_YET"
-        assert (len(ec2.asked), wait.time.slept) == (3, [0.25, 0.5])
-
-    def test_waiting_is_told(self, wait: Wait) -> None:
-        """Each pause is told beforehand, with its seconds and its reason."""
-        wait.waited.clock = wait.time.clock
-        wait.until(Scripted([NO_PROFILE, GOOD]))
-        assert wait.waited.pauses == [
-            (0.25, ask(NO_PROFILE).reason),
-            (0.5, "EC2 knows the instance profile, asked 1 of 3 times"),
-            (0.5, "EC2 knows the instance profile, asked 2 of 3 times"),
+    def test_three_in_a_row(self) -> None:
+        """EC2 must know a profile three times in a row, half a second apart."""
+        world, _ = asking([GOOD, GOOD, NO_ROLE, GOOD])
+        assert len(world.sends) == 6
+        assert pauses(world) == [0.5, 0.5, 0.25, 0.5, 0.5]
+        assert [each.reason for each in world.waits][:2] == [
+            f"EC2 knows the instance profile, asked {times} of 3 times" for times in (1, 2)
         ]
-        assert [seconds for seconds, _ in wait.waited.pauses] == wait.time.slept
-        assert wait.waited.times == [1000, 1000.25, 1000.75]
 
-    @pytest.mark.parametrize(("chance", "first"), [(0.0, 0.125), (1.0, 0.375)])
-    def test_jitter(self, wait: Wait, chance: float, first: float) -> None:
-        """Chance spreads the pauses after a miss."""
-        propagation = attrs.evolve(wait.time.propagation(), random=lambda: chance)
-        wait_for_ec2(
-            Scripted([NO_PROFILE, GOOD]),
-            NAME,
-            EC2Launch(),
-            propagation=propagation,
-            seconds_left=60,
-            waiting=wait.waited.note,
+    def test_dense_and_flat(self) -> None:
+        """Pauses after a miss grow to two seconds, and end within the time."""
+        world, error = missed([NO_PROFILE], 10)
+        assert pauses(world)[:5] == [0.25, 0.5, 1, 2, 2]
+        assert error.seconds == pytest.approx(sum(pauses(world)))
+        assert 9 < error.seconds <= 10
+
+    @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
+    @pytest.mark.parametrize("timeout", [0, 0.3, 5.0, 60.0])
+    def test_bound(self, chance: float, timeout: float) -> None:
+        """Whatever chance does, pauses end within the time."""
+        world = scripted([NO_PROFILE])
+        world.chance = chance
+        with pytest.raises(PropagationTimeoutError) as caught:
+            world.run(confirmed_by_ec2([NAME], EC2Launch(), region=None, timeout=timeout))
+        assert caught.value.seconds <= timeout
+
+    def test_out_of_time(self) -> None:
+        """The error names the profile, how often EC2 was asked, and EC2's own last words."""
+        cause = ValueError("of the SDK")
+        world, error = missed([GOOD, attrs.evolve(NO_PROFILE, error=cause)], 0)
+        assert (error.unknown_to_ec2, error.missing) == ((NAME,), ())
+        assert (error.attempts, world.waits) == (2, [])
+        assert error.last_error == f"InvalidParameterValue: {NOT_KNOWN}"
+        assert error.__cause__ is cause
+
+    def test_no_time(self) -> None:
+        """Without any time it is asked on, without pauses, as long as it knows the profile."""
+        world, (answer,) = asking([GOOD], timeout=0)
+        assert (answer.visibility, len(world.sends), world.waits) == ("VISIBLE", 3, [])
+
+    def test_several(self) -> None:
+        """Several profiles are asked about side by side, until all are known or one cannot be."""
+        answers: dict[str, list[Outcome]] = {
+            "a": [GOOD] * 3,
+            "b": [NO_PROFILE, GOOD, GOOD, GOOD],
+            "c": [refusal(*DENIED)],
+        }
+
+        def answer(request: Request) -> Outcome:
+            return answers[request.arguments["IamInstanceProfile"]["Name"]].pop(0)
+
+        world = World(answers=answer)
+        steps = confirmed_by_ec2("abc", EC2Launch(), region=None, timeout=60.0)
+        found = world.run(steps)
+        assert [each.visibility for each in found] == ["VISIBLE", "VISIBLE", "UNKNOWN"]
+        assert [len(some) for some in world.sends] == [3, 2, 2, 1]
+        assert pauses(world) == [0.25, 0.5, 0.5]
+        told = [each.answer for each in world.events(events.Answered)]
+        assert tuple(told) == found
+
+    def test_none(self) -> None:
+        """Without a profile there is nothing to ask."""
+        world, answers = asking([GOOD], names=())
+        assert (answers, world.effects) == ((), [])
+
+
+class TestChoice:
+    """What can be waited for."""
+
+    def test_launch(self) -> None:
+        """EC2 is asked about the usual launch, about the caller's own, or not at all."""
+        launch = EC2Launch(instance_type="c7g.large")
+        assert launch_for("iam", USER_PLAN) is None
+        assert launch_for("ec2", ROLE_PLAN) == EC2Launch()
+        assert launch_for(launch, ROLE_PLAN) is launch
+
+    @pytest.mark.parametrize("wait_for", ["EC2", "", None, 5, True, EC2Launch, ["ec2"]])
+    def test_wrong_kind(self, wait_for: Any) -> None:
+        """What cannot be waited for is refused by name, value and rule."""
+        with pytest.raises(IntentError, match=r"^wait_for=.*: must be 'iam', 'ec2' or an EC2L"):
+            launch_for(wait_for, ROLE_PLAN)
+
+    @pytest.mark.parametrize("wait_for", ["ec2", EC2Launch()])
+    @pytest.mark.parametrize("desired", [USER_PLAN, plan_agent_role(instance_profile=False)])
+    def test_no_profile(self, wait_for: Any, desired: Any) -> None:
+        """Without an instance profile there is nothing to ask EC2 about."""
+        with pytest.raises(IntentError, match="needs an instance profile"):
+            launch_for(wait_for, desired)
+
+
+class TestWholeCall:
+    """Waiting for EC2 as a part of `ensure`."""
+
+    @pytest.mark.parametrize("profile", ["typical", "adversarial"])
+    def test_visible(self, profile: str) -> None:
+        """A role that was waited for is one that EC2 has known three times in a row."""
+        late = 0
+        for seed in range(3):
+            told: list[Event] = []
+            with laggy_iam(profile, seed=seed) as lagging:
+                role = ensure_agent_role(
+                    session=lagging.session,
+                    propagation=attrs.evolve(lagging.propagation, max_in_flight=1),
+                    wait_for="ec2",
+                    on_event=told.append,
+                )
+                asked = [each.outcome for each in lagging.trace if each.operation == "RunInstances"]
+                launched = lagging.client("x", "ec2").describe_instances()["Reservations"]
+            (answer,) = role.ec2
+            assert (answer.visibility, answer.region) == ("VISIBLE", "us-east-1")
+            assert asked[-3:] == ["412 DryRunOperation"] * 3
+            assert launched == []
+            assert [type(each).__name__ for each in told[-2:]] == ["Answered", "Done"]
+            assert str(answer) in str(role)
+            verified = next(n for n, each in enumerate(told) if isinstance(each, events.Verified))
+            late += any("EC2 does not know" in str(each) for each in told[verified:])
+        assert late
+
+    def test_time_is_up(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """All was made, but EC2 does not know it in time: the error has what was applied."""
+        ec2: Any = session.client("ec2")
+
+        def refuse(**_event: object) -> None:
+            reply: Any = {"Error": {"Code": "InvalidParameterValue", "Message": NOT_KNOWN}}
+            raise ClientError(reply, "RunInstances")
+
+        ec2.meta.events.register("before-call.ec2.RunInstances", refuse)
+        waiting = virtual_time.propagation(timeout=10)
+        with pytest.raises(PropagationTimeoutError) as caught:
+            ensure_agent_role(session=session, ec2=ec2, propagation=waiting, wait_for="ec2")
+        assert len(caught.value.applied) == 4
+        assert f"Not visible yet: instance-profile {NAME} in EC2." in str(caught.value)
+        assert isinstance(caught.value.__cause__, ClientError)
+
+    @pytest.mark.parametrize("outcome", ["Throttling", "ServiceFailure", "connection refused"])
+    def test_unknown(self, outcome: Any) -> None:
+        """Where EC2 does not tell, the call ends well all the same, and the result says why."""
+        with laggy_iam("off") as lagging:
+            for _ in range(20):
+                lagging.fail(Fault(outcome, "RunInstances"))
+            waiting = attrs.evolve(lagging.propagation, max_in_flight=1)
+            role = ensure_agent_role(session=lagging.session, propagation=waiting, wait_for="ec2")
+        (answer,) = role.ec2
+        assert answer.visibility == "UNKNOWN"
+        assert answer.reason.startswith("EC2 does not tell (")
+        assert len(role.changes) == 4
+
+    def test_given_launch(self, session: boto3.Session) -> None:
+        """EC2 is asked about the launch that the caller describes, with the caller's client."""
+        asked: list[Any] = []
+        ec2: Any = session.client("ec2", region_name="eu-west-1")
+        ec2.meta.events.register(
+            "before-parameter-build.ec2.RunInstances", lambda params, **_: asked.append(params)
         )
-        assert wait.time.slept == [first, 0.5, 0.5]
-
-
-class TestSandbox:
-    """The same with boto3's client, in memory."""
-
-    def test_nothing_is_launched(self, session: boto3.Session) -> None:
-        """However often it asks, no instance is there afterwards."""
-        ensure_agent_role(session=session)
-        made_in: Any = session
-        ec2 = made_in.client("ec2")
-        assert ask_ec2(ec2, NAME, EC2Launch()).visibility == "VISIBLE"
-        in_place = EC2Launch(
-            subnet_id="subnet-1",
-            security_group_ids=["sg-1"],
-            metadata_options={"HttpTokens": "required"},
-        )
-        assert ask_ec2(ec2, NAME, in_place).visibility == "VISIBLE"
-        assert ask_ec2(ec2, "absent", EC2Launch()).visibility == "UNKNOWN"
+        launch = EC2Launch(instance_type="c7g.large", metadata_options={"HttpTokens": "required"})
+        role = ensure_agent_role(session=session, ec2=ec2, wait_for=launch)
+        assert [(each.visibility, each.region) for each in role.ec2] == [("VISIBLE", "eu-west-1")]
+        assert {each["InstanceType"] for each in asked} == {"c7g.large"}
+        assert asked[0]["MetadataOptions"] == {"HttpTokens": "required"}
         assert ec2.describe_instances()["Reservations"] == []
 
     def test_misspelt_option(self, session: boto3.Session) -> None:
         """An option that botocore does not know makes the answer UNKNOWN, and names it."""
-        made_in: Any = session
         launch = EC2Launch(metadata_options={"HttpToken": "required"})
-        answer = ask_ec2(made_in.client("ec2"), NAME, launch)
+        (answer,) = ensure_agent_role(session=session, wait_for=launch).ec2
         assert answer.visibility == "UNKNOWN"
         assert "HttpToken" in answer.reason
 
+    def test_client_without_a_region(self, session: boto3.Session) -> None:
+        """A client that has no more than the operation will do; it names no Region."""
+        ec2 = SimpleNamespace(run_instances=session.client("ec2").run_instances)
+        (answer,) = ensure_agent_role(session=session, ec2=ec2, wait_for="ec2").ec2
+        assert (answer.visibility, answer.region) == ("VISIBLE", None)
 
-def make_profile(lagging: LaggyIAM) -> None:
-    """Make a role and its profile with plain boto3, and wait until IAM itself shows both."""
-    iam = lagging.client("maker")
-    patiently = tenacity.Retrying(wait=tenacity.wait_fixed(0.5), sleep=lagging.clock.sleep)
-    iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=TRUST)
-    iam.create_instance_profile(InstanceProfileName=NAME)
-    patiently(iam.add_role_to_instance_profile, InstanceProfileName=NAME, RoleName=NAME)
-    shown = patiently.copy(retry=patiently.retry | tenacity.retry_if_result(is_empty))
-    shown(iam.get_instance_profile, InstanceProfileName=NAME)
+    def test_client_that_cannot_be_built(self) -> None:
+        """Settings that no client can be built of are told as for all other services."""
+        session = boto3.Session(region_name="no region")
+        with pytest.raises(CredentialsError, match="no region"):
+            ensure_agent_role(session=session, wait_for="ec2")
 
+    @pytest.mark.parametrize("applied", [True, False])
+    def test_interrupt(self, session: boto3.Session, applied: bool) -> None:  # noqa: FBT001
+        """An interrupt while EC2 is asked says what was applied, if anything was."""
+        if not applied:
+            ensure_agent_role(session=session)
 
-def is_empty(reply: Any) -> bool:
-    """Say whether a profile is shown without its role."""
-    return not reply["InstanceProfile"]["Roles"]
+        def stop(event: Event) -> None:
+            if isinstance(event, events.Answered):
+                raise KeyboardInterrupt
 
+        with pytest.raises(KeyboardInterrupt) as caught:
+            ensure_agent_role(session=session, wait_for="ec2", on_event=stop)
+        notes = "".join(getattr(caught.value, "__notes__", []))
+        assert notes.startswith("Already applied: CreateRole") == applied
 
-@pytest.fixture
-def lagging() -> Iterator[LaggyIAM]:
-    """An IAM in which two replicas of EC2 learn of a profile after 4 seconds, the third after 9."""
-    profile = Profile(
-        lags={"ec2": Fixed(4, 4, 9)}, router="alternate", stale_writes=0.0, half_built=0.0
-    )
-    with laggy_iam(profile) as opened:
-        yield opened
-
-
-class TestLag:
-    """EC2 learns later than IAM."""
-
-    def test_flapping(self, lagging: LaggyIAM) -> None:
-        """Good answers of two replicas do not end the wait while the third knows nothing."""
-        make_profile(lagging)
-        ec2, waited = lagging.client("launcher", "ec2"), Waited()
-        answer = wait_for_ec2(
-            ec2,
-            NAME,
-            EC2Launch(),
-            propagation=lagging.propagation,
-            seconds_left=60,
-            waiting=waited.note,
-        )
-        assert answer.visibility == "VISIBLE"
-        assert 9 <= lagging.clock.elapsed < 14
-        reasons = [reason.partition(" (")[0] for _, reason in waited.pauses]
-        known = reasons.index("EC2 knows the instance profile, asked 2 of 3 times")
-        assert "EC2 does not know the instance profile yet" in reasons[known:]
-        assert ec2.describe_instances()["Reservations"] == []
-
-    def test_out_of_time(self, lagging: LaggyIAM) -> None:
-        """When the time is up before EC2 knows, the answer is NOT_YET."""
-        make_profile(lagging)
-        answer = wait_for_ec2(
-            lagging.client("launcher", "ec2"),
-            NAME,
-            EC2Launch(),
-            propagation=lagging.propagation,
-            seconds_left=3,
-            waiting=Waited().note,
-        )
-        assert answer.visibility == "NOT_YET"
-        assert lagging.clock.elapsed < 5
-
-    def test_usual_day(self) -> None:
-        """On usual days EC2 does not know a profile that IAM shows, and some seconds later does."""
-        waits = []
-        for seed in range(10):
-            with laggy_iam("typical", seed=seed) as lagging:
-                make_profile(lagging)
-                ec2, waited = lagging.client("launcher", "ec2"), Waited()
-                begun = lagging.clock.elapsed
-                answer = wait_for_ec2(
-                    ec2,
-                    NAME,
-                    EC2Launch(),
-                    propagation=lagging.propagation,
-                    seconds_left=60,
-                    waiting=waited.note,
-                )
-                assert answer.visibility == "VISIBLE"
-                assert ec2.describe_instances()["Reservations"] == []
-                if "EC2 does not know" in waited.pauses[0][1]:
-                    waits.append(lagging.clock.elapsed - begun)
-        assert len(waits) > 5
-        assert min(waits) > 1
-        assert max(waits) < 60
+    def test_nothing_is_sent(self, session: boto3.Session, requests: Requests) -> None:
+        """What cannot be waited for is refused before any request."""
+        wrong: Any = "EC2"
+        with pytest.raises(IntentError):
+            ensure_agent_role(session=session, wait_for=wrong)
+        with pytest.raises(IntentError):
+            ensure(plan_agent_user(), session=session, wait_for="ec2")
+        assert requests.sent == []
+        assert ensure_agent_role(session=session).ec2 == ()

@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
+import cwagent_iam
 from cwagent_iam import (
     SERVER_POLICY,
     ApplyError,
     Conflict,
     ConflictError,
+    CredentialsError,
     CwAgentIamError,
+    DeliveryError,
     Difference,
     IntentError,
+    KeyConflictError,
     ObserveError,
     Problem,
     PropagationTimeoutError,
+    Refused,
     RequestError,
+    StoreError,
+    errors,
 )
 from cwagent_iam.changes import AddRoleToInstanceProfile, AttachRolePolicy, CreateRole
+from cwagent_iam.errors import FAILING, THROTTLED
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
@@ -55,6 +65,19 @@ DENIED: dict[str, Any] = {
     "reason": "User: caller is not authorized.",
 }
 TRIED: dict[str, Any] = DENIED | {"attempts": 3, "seconds": 4.26}
+REFUSALS = (
+    Refused("AttachRolePolicy", "role Agent", "AccessDenied", "User: caller is not authorized."),
+    Refused("PutRolePolicy", "role Agent", "LimitExceeded", "Too\nlong", "4c9f"),
+    Refused("TagRole", "role Agent", None, "Could not connect"),
+)
+
+
+@attrs.frozen
+class Key:
+    """The part of a key that errors print."""
+
+    access_key_id: str
+
 
 ERRORS: dict[str, CwAgentIamError] = {
     "intent": IntentError(problems=PROBLEMS),
@@ -62,8 +85,19 @@ ERRORS: dict[str, CwAgentIamError] = {
     "request": RequestError(**DENIED, applied=(CREATE,)),
     "observe": ObserveError(**DENIED | {"operation": "GetRole"}, applied=(CREATE,)),
     "apply": ApplyError(**TRIED, applied=(CREATE,), remaining=(ATTACH,), overtaken=True),
+    "refused": ApplyError(
+        **TRIED, request_id="1f", applied=(CREATE,), remaining=(ATTACH,), refusals=REFUSALS
+    ),
+    "credentials": CredentialsError(**DENIED, applied=(CREATE,), step="AssumeRole"),
     "propagation": PropagationTimeoutError(
         applied=(CREATE,), missing=(ATTACH,), attempts=7, seconds=60.04
+    ),
+    "store": StoreError(applied=(CREATE,), store="file", problem="It is locked: call again."),
+    "delivery": DeliveryError(
+        applied=(CREATE,), access_key_id="AKIA1", fate="exists", store="file", reason="No space."
+    ),
+    "split": PropagationTimeoutError(
+        applied=(CREATE,), missing=(), conflicts=CONFLICTS, attempts=2, seconds=60.04
     ),
 }
 
@@ -77,12 +111,54 @@ ERRORS: dict[str, CwAgentIamError] = {
         (RequestError, (CwAgentIamError,)),
         (ObserveError, (RequestError,)),
         (ApplyError, (RequestError,)),
+        (CredentialsError, (RequestError,)),
         (PropagationTimeoutError, (CwAgentIamError,)),
+        (KeyConflictError, (ConflictError,)),
+        (StoreError, (CwAgentIamError,)),
+        (DeliveryError, (CwAgentIamError,)),
     ],
 )
 def test_the_tree_is_as_drawn(error: type[Exception], bases: tuple[type[Exception], ...]) -> None:
     """Each class has the bases that the module's docstring draws."""
     assert error.__bases__ == bases
+
+
+PUBLIC = [name for name in cwagent_iam.__all__ if hasattr(errors, name)]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_classes_name_the_door(name: str) -> None:
+    """Every class of errors that the door exports reports the door as its module."""
+    assert getattr(cwagent_iam, name).__module__ == "cwagent_iam"
+
+
+def test_only_what_the_door_exports_names_the_door() -> None:
+    """No other class claims to be found where it cannot be found."""
+    classes = {name: it for name, it in vars(errors).items() if isinstance(it, type)}
+    assert sorted(PUBLIC) == sorted(
+        name for name, it in classes.items() if it.__module__ == "cwagent_iam"
+    )
+    assert len(PUBLIC) == 15
+
+
+def test_tracebacks_name_the_door() -> None:
+    """A traceback shows the path from which callers import the class."""
+    lines = traceback.format_exception_only(IntentError(problems=PROBLEMS[1:]))
+    assert lines == [
+        "cwagent_iam.IntentError: tags=None: must be a mapping of strings to strings\n"
+    ]
+
+
+def test_a_pickle_opens_where_nothing_was_imported() -> None:
+    """A pickle names the door alone, and a new process finds each class through it."""
+    pickled = pickle.dumps(ERRORS["intent"], protocol=0)
+    assert b"cwagent_iam" in pickled
+    assert b"cwagent_iam.errors" not in pickled
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer))"
+    run = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-P", "-c", program], input=pickled, capture_output=True, check=True
+    )
+    assert run.stdout.decode().splitlines() == list(map(str, PROBLEMS))
 
 
 def test_intent_errors_print_a_line_a_problem() -> None:
@@ -152,6 +228,125 @@ def test_what_had_been_applied_is_in_the_text(kind: str) -> None:
     assert "Already applied" not in str(without)
 
 
+def test_errors_print_each_further_refusal_of_a_wave() -> None:
+    """The first refusal is what the error is about; the others follow, one line each."""
+    assert str(ERRORS["refused"]).splitlines() == [
+        str(ApplyError(**TRIED, applied=(CREATE,), remaining=(ATTACH,))),
+        r"PutRolePolicy failed for role Agent: LimitExceeded: Too\nlong.",
+        "TagRole failed for role Agent: Could not connect.",
+    ]
+    alone = ObserveError(**DENIED, refusals=REFUSALS[:1])
+    assert str(alone) == str(ObserveError(**DENIED))
+
+
+@pytest.mark.parametrize(
+    ("further", "lines", "last"),
+    [
+        (20, 21, "TagRole failed for role Agent: Could not connect."),
+        (21, 22, "... and 1 more"),
+        (500, 22, "... and 480 more"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["observe", "refused"])
+def test_of_many_refusals_twenty_are_shown(kind: str, further: int, lines: int, last: str) -> None:
+    """The text stays short however many requests fail together; the attribute has them all."""
+    facts = attrs.asdict(ERRORS[kind], recurse=False)
+    refusals = REFUSALS[:1] + REFUSALS[2:] * further
+    error = type(ERRORS[kind])(**facts | {"refusals": refusals})
+    shown = str(error).splitlines()
+    assert (len(shown), shown[-1]) == (lines, last)
+
+
+def test_of_many_problems_fifty_are_shown() -> None:
+    """The rest is counted; at the limit there is no rest."""
+    error = IntentError(problems=PROBLEMS[:1] * 53)
+    assert str(error).splitlines() == [*[str(PROBLEMS[0])] * 50, "... and 3 more"]
+    assert str(IntentError(problems=PROBLEMS[:1] * 50)).splitlines() == [str(PROBLEMS[0])] * 50
+
+
+def test_request_ids_are_kept() -> None:
+    """AWS's id of a request, which its support asks for, is a fact of errors and refusals."""
+    assert RequestError(**DENIED).request_id == ""
+    assert RequestError(**DENIED, request_id="1f").request_id == "1f"
+    assert [each.request_id for each in REFUSALS] == ["", "4c9f", ""]
+
+
+@pytest.mark.parametrize(
+    ("step", "failed", "advice"),
+    [
+        (
+            "AssumeRole",
+            "AssumeRole failed: ",
+            "Renew or correct the caller's credentials (AssumeRole failed), then call again.",
+        ),
+        ("", "", "Renew or correct the caller's credentials, then call again."),
+    ],
+)
+def test_credentials_errors_are_about_credentials(step: str, failed: str, advice: str) -> None:
+    """The text says that nothing was sent and which step failed, whatever code that step got."""
+    error = CredentialsError(**DENIED, step=step, applied=(CREATE,))
+    assert error.advice == advice
+    assert str(error) == (
+        f"AttachRolePolicy was not sent for role Agent: {failed}"
+        f"AccessDenied: User: caller is not authorized. Already applied: {CREATED}. {advice}"
+    )
+
+
+@pytest.mark.parametrize("code", [None, "AccessDenied", "Throttling", "NoSuchEntity", "503"])
+def test_no_code_turns_credentials_into_something_else(code: str | None) -> None:
+    """No code of the failed step leads to advice about the operation that was not sent."""
+    error = CredentialsError(**DENIED | {"code": code})
+    assert error.advice == "Renew or correct the caller's credentials, then call again."
+    assert error.step == ""
+
+
+def test_propagation_timeouts_name_what_reads_disagree_about() -> None:
+    """A conflict that only some reads show is named with its reason, also without any change."""
+    assert str(ERRORS["split"]) == (
+        "IAM is not consistent yet after 2 looks in 60.0 s. Reads still disagree about: "
+        "role Agent (exists and is not managed), user Agent (has an access key). "
+        f"Already applied: {CREATED}. Nothing is lost, unless another process has undone it: "
+        "call again to go on waiting, or give it more time."
+    )
+    late = attrs.asdict(ERRORS["split"], recurse=False) | {"missing": (ATTACH,)}
+    assert (
+        f"Not visible yet: {ATTACHED}. Reads still disagree about: role Agent (exists and"
+    ) in str(PropagationTimeoutError(**late))
+    assert "disagree" not in str(ERRORS["propagation"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "opening"),
+    [
+        ({"unknown_to_ec2": ("P",)}, "All changes were applied, but AWS does not show them all"),
+        ({"unformed": ("role R",)}, "AWS does not show everything in full"),
+        ({"unusable_key": "AKIA"}, "AWS does not let it in, or show it,"),
+        ({"conflicts": CONFLICTS}, "IAM is not consistent yet"),
+        ({}, "IAM's lists did not agree"),
+    ],
+)
+def test_a_timeout_opens_with_what_was_waited_for(facts: dict[str, Any], opening: str) -> None:
+    """The first words fit the first of the facts that are there."""
+    error = PropagationTimeoutError(missing=(), attempts=2, seconds=1.0, **facts)
+    assert str(error).startswith(f"{opening} after 2 looks in 1.0 s.")
+
+
+def test_store_and_delivery_errors_name_the_store() -> None:
+    """Store, what is wrong and what is done; of a key also what became of it."""
+    assert str(ERRORS["store"]) == f"file: It is locked: call again. Already applied: {CREATED}."
+    assert str(ERRORS["delivery"]) == (
+        "The delivery of access key AKIA1 to file failed: No space. It was not seen to be deleted, "
+        f"and nobody knows its secret: delete it yourself. Already applied: {CREATED}."
+    )
+    lost = DeliveryError(
+        access_key_id=None, fate="in doubt", store="file", reason="no", suspects=(Key("AKIA2"),)
+    )
+    assert str(lost) == (
+        "The delivery of an access key to file failed: no. It may be one of these: AKIA2. "
+        "It was not deleted: see what the store holds and which keys are used."
+    )
+
+
 def test_several_changes_are_listed_in_order() -> None:
     """Applied and remaining changes are named one after the other, in their order."""
     error = ApplyError(**DENIED, applied=(CREATE, ATTACH), remaining=(ATTACH, CREATE))
@@ -209,7 +404,21 @@ ADVICE: dict[str | None, str] = {
         "Something that the request names does not exist, such as a policy: correct its name or "
         "make it, then call again."
     ),
-    "Throttling": "The account's request rate is used up: call again later.",
+    **dict.fromkeys(
+        [
+            *("Throttling", "ThrottlingException", "RequestLimitExceeded"),
+            *("TooManyRequestsException", "SlowDown", *sorted(THROTTLED)),
+        ],
+        "The account's request rate is used up: call again later.",
+    ),
+    **dict.fromkeys(
+        [
+            *("InternalFailure", "ServiceFailure", "ServiceUnavailable", "InternalError"),
+            *("500", "502", "503", "504", *sorted(FAILING)),
+        ],
+        "AWS failed: call again later.",
+    ),
+    **dict.fromkeys(["501", "505"], "The endpoint does not support it: check its URL and region."),
     "SomethingNew": "See AWS's words above, then call again.",
     "": "See AWS's words above, then call again.",
 }
@@ -329,8 +538,8 @@ def test_a_short_string_is_shown_in_full(value: str) -> None:
 
 
 def test_the_parts_of_errors_are_values() -> None:
-    """Problems, differences and conflicts are equal by their facts, hashable and picklable."""
-    for part in (*PROBLEMS, *CONFLICTS, Difference("path", "/", "/team/")):
+    """The parts are equal by their facts, hashable and picklable."""
+    for part in (*PROBLEMS, *CONFLICTS, *REFUSALS, Difference("path", "/", "/team/")):
         again = pickled(pickle.DEFAULT_PROTOCOL)(part)
         assert again == part
         assert hash(again) == hash(part)
@@ -355,10 +564,11 @@ def test_a_denied_change_names_every_action_that_it_takes() -> None:
     [
         ({"code": "LimitExceeded", "overtaken": True}, "Some role is in the profile already"),
         ({"code": "LimitExceeded"}, "Ask AWS for a higher quota"),
+        ({"code": "LimitExceeded", "operation": "CreateAccessKey"}, "can have two access keys"),
         ({"code": "NoSuchEntity", "attempts": 9}, "It is new and not visible yet"),
         ({"code": "NoSuchEntity"}, "does not exist"),
     ],
-    ids=["a role inside", "quota", "not visible yet", "missing"],
+    ids=["a role inside", "quota", "third key", "not visible yet", "missing"],
 )
 def test_the_advice_fits_what_happened(facts: dict[str, Any], advice: str) -> None:
     """The same code asks for something else when the change had been overtaken or waited for."""

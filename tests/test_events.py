@@ -78,11 +78,13 @@ class TestOrder:
         assert isinstance(done, events.Done)
         assert planned.changes.changes == done.result.changes == user.changes
 
-    def test_nothing_to_do(self, session: boto3.Session) -> None:
+    def test_nothing_to_do(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """Where all is right a call says so, after one look."""
         ensure_agent_role(session=session)
         told: list[Event] = []
-        ensure_agent_role(session=session, on_event=told.append)
+        ensure_agent_role(
+            session=session, propagation=virtual_time.propagation(), on_event=told.append
+        )
         assert list(map(str, told)) == [
             "planned: 0 changes",
             "verified: right in 1 look in a row",
@@ -91,16 +93,15 @@ class TestOrder:
 
     @pytest.mark.parametrize("call", ["apply", "remove"])
     def test_others(self, session: boto3.Session, call: str) -> None:
-        """`apply` and `remove` tell what they do; `apply` does not look, and verifies nothing."""
+        """`apply` and `remove` emit what they do, and that it is confirmed."""
         told: list[Event] = []
         if call == "apply":
             apply(preview(PLAN, session=session), session=session, on_event=told.append)
         else:
             ensure(PLAN, session=session)
             remove(PLAN, session=session, on_event=told.append)
-        verified = ["Verified"] * (call == "remove")
         changes = ["Applying", "Applied"] * 2
-        assert kinds(told) == ["Planned", *changes, *verified, "Done"]
+        assert kinds(told) == ["Planned", *changes, "Verified", "Done"]
 
     def test_waiting(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """Each pause is told before it begins, with its reason and the seconds so far."""
@@ -110,8 +111,8 @@ class TestOrder:
         ensure_agent_user(iam=client, propagation=virtual_time.propagation(), on_event=told.append)
         waits = [each for each in told if isinstance(each, events.Waiting)]
         assert [(each.reason, each.pause, each.seconds) for each in waits] == [
-            ("the user is too new", 0.25, 0.0),
-            ("the user is too new", 0.5, 0.25),
+            ("IAM does not show yet what the request needs", 0.25, 0.0),
+            ("IAM does not show yet what the request needs", 0.5, 0.25),
         ]
 
     @pytest.mark.parametrize("operation", ["CreateUser", "AttachUserPolicy"])
@@ -150,8 +151,8 @@ class TestOrder:
         user = ensure_agent_user(
             iam=client, propagation=virtual_time.propagation(), on_event=told.append
         )
-        assert f"recovered: {CREATE}: somebody else has done it" in map(str, told)
-        assert [str(change) for change in user.changes] == [ATTACH]
+        assert f"recovered: {CREATE}: another process made it" in map(str, told)
+        assert not user.changed
 
     def test_failure(self, session: boto3.Session) -> None:
         """A call that fails tells what it was about to do, and never that it is done."""

@@ -25,7 +25,7 @@ from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
-    from cwagent_iam.keys.facts import Action
+    from cwagent_iam.keys import Action
 
 OURS = (MANAGED_TAG,)
 DEAD = "AIDAABCDEFGHIJKLMNOPQ"

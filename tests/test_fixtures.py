@@ -15,7 +15,7 @@ import botocore.session
 import pytest
 from botocore.credentials import RefreshableCredentials
 
-import cwagent_iam.pipeline
+import cwagent_iam.api
 import cwagent_iam.testing  # noqa: F401 - what a run inside imports first, is lost after it
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, ChangeSet, Document, IntentError, State
 from cwagent_iam.planners import (

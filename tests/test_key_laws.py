@@ -13,8 +13,7 @@ from unittest.mock import patch
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from moto.iam import models
 
 from cwagent_iam import DeliveryError, RotationStatus, StoreError
@@ -29,8 +28,8 @@ from tests.soak_keys import (
     World,
     live,
     unnamed,
+    world as open_world,
 )
-from tests.soak_keys import world as open_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable

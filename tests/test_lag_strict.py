@@ -20,6 +20,7 @@ from cwagent_iam import (
 )
 from cwagent_iam.testing import Fault, laggy_iam, strict_iam
 from cwagent_iam.testing.lagging.profiles import PROFILES, Fixed
+from tests.conftest import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ def until_done(flow: Callable[..., Result], desired: State, **options: Any) -> N
 @pytest.mark.parametrize("profile", ["typical", "bad_day", "adversarial"])
 def test_made_and_removed_in_a_strict_and_lagging_iam(profile: str, desired: State) -> None:
     """Whatever strict IAM asks for and lagging IAM loses, the truth is right each time."""
-    for seed in range(6):
+    for seed in range(examples(2)):
         with laggy_iam(profile, seed=seed) as lagging, strict_iam():
             options: Any = {"session": lagging.session, "propagation": lagging.propagation}
             until_done(ensure, desired, **options)

@@ -12,8 +12,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from cwagent_iam.testing import Crash, Fault, LaggyIAM, laggy_iam
 from cwagent_iam.testing.lagging.profiles import PROFILES
+from tests.scenes import Scene
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cwagent_iam.testing.lagging.faults import Outcome
 
 TRUST = (
@@ -83,6 +86,20 @@ def everything(truth: Any) -> None:
         getattr(truth, f"attach_{kind}_policy")(**of(kind), PolicyArn=SERVER)
 
 
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    """Everything, in an IAM in which nothing goes wrong but what a test asks for."""
+    with laggy_iam(attrs.evolve(PROFILES["off"], collisions=1.0)) as lagging:
+        everything(lagging.truth)
+        yield Scene.of(lagging)
+
+
+@pytest.fixture
+def lagging(scene: Scene) -> LaggyIAM:
+    """The scene as it was at first."""
+    return scene.restored()
+
+
 def facts(truth: Any) -> list[Any]:
     """What the role and the user are in truth, for comparison."""
     found = []
@@ -109,21 +126,19 @@ REQUESTS = for_both(WRITES | READS) | OF_THE_ACCOUNT
 
 
 @pytest.mark.parametrize(("call", "given"), REQUESTS.items(), ids=REQUESTS)
-def test_every_request_can_go_wrong(call: str, given: dict[str, Any]) -> None:
+def test_every_request_can_go_wrong(lagging: LaggyIAM, call: str, given: dict[str, Any]) -> None:
     """Before it is carried out, as if it had never been sent; in each of all ways."""
     name = operation_of(call)
-    with laggy_iam("off") as lagging:
-        everything(lagging.truth)
-        before = facts(lagging.truth)
-        for number, outcome in enumerate(TROUBLES, start=1):
-            lagging.fail(Fault(outcome, name, nth=number))
-        iam = once(lagging)
-        for error in TROUBLES.values():
-            with pytest.raises(error):
-                getattr(iam, call)(**given)
-        assert facts(lagging.truth) == before
-        sent = [(request.operation, request.fault) for request in lagging.trace]
-        assert sent == [(name, outcome) for outcome in TROUBLES]
+    before = facts(lagging.truth)
+    for number, outcome in enumerate(TROUBLES, start=1):
+        lagging.fail(Fault(outcome, name, nth=number))
+    iam = once(lagging)
+    for error in TROUBLES.values():
+        with pytest.raises(error):
+            getattr(iam, call)(**given)
+    assert facts(lagging.truth) == before
+    sent = [(request.operation, request.fault) for request in lagging.trace]
+    assert sent == [(name, outcome) for outcome in TROUBLES]
 
 
 LOSABLE = for_both(WRITES)
@@ -131,32 +146,30 @@ LOSABLE = for_both(WRITES)
 
 @pytest.mark.parametrize("outcome", ["connection closed", "ServiceFailure", "crash"])
 @pytest.mark.parametrize(("call", "given"), LOSABLE.items(), ids=LOSABLE)
-def test_every_reply_can_be_lost(call: str, given: dict[str, Any], outcome: Outcome) -> None:
+def test_every_reply_can_be_lost(
+    lagging: LaggyIAM, call: str, given: dict[str, Any], outcome: Outcome
+) -> None:
     """The work is done then, once and for all."""
-    with laggy_iam("off") as lagging:
-        everything(lagging.truth)
-        before = facts(lagging.truth)
-        lagging.fail(Fault(outcome, operation_of(call), when="after", nth=1))
-        with pytest.raises(TROUBLES[outcome]):
-            getattr(once(lagging), call)(**given)
-        assert facts(lagging.truth) != before
+    before = facts(lagging.truth)
+    lagging.fail(Fault(outcome, operation_of(call), when="after", nth=1))
+    with pytest.raises(TROUBLES[outcome]):
+        getattr(once(lagging), call)(**given)
+    assert facts(lagging.truth) != before
 
 
 @pytest.mark.parametrize(("operation", "given"), WRITES.items(), ids=WRITES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_write_collides_with_that_of_a_rival(
-    kind: str, operation: str, given: dict[str, Any]
+    lagging: LaggyIAM, kind: str, operation: str, given: dict[str, Any]
 ) -> None:
     """A rival who wrote to the same role or user a moment ago is in the way."""
-    with laggy_iam(attrs.evolve(PROFILES["off"], collisions=1.0)) as lagging:
-        everything(lagging.truth)
-        tags = [{"Key": "Team", "Value": "x"}]
-        getattr(lagging.client("rival"), f"tag_{kind}")(**of(kind), Tags=tags)
-        before = facts(lagging.truth)
-        write = getattr(lagging.client("ours"), operation.format(kind))
-        with pytest.raises(ClientError, match="ConcurrentModification"):
-            write(**of(kind), **given)
-        assert facts(lagging.truth) == before
-        lagging.clock.sleep(2.0)
+    tags = [{"Key": "Team", "Value": "x"}]
+    getattr(lagging.client("rival"), f"tag_{kind}")(**of(kind), Tags=tags)
+    before = facts(lagging.truth)
+    write = getattr(lagging.client("ours"), operation.format(kind))
+    with pytest.raises(ClientError, match="ConcurrentModification"):
         write(**of(kind), **given)
-        assert facts(lagging.truth) != before
+    assert facts(lagging.truth) == before
+    lagging.clock.sleep(2.0)
+    write(**of(kind), **given)
+    assert facts(lagging.truth) != before

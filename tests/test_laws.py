@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, get_args
 
 import attrs
 import pytest
-from hypothesis import given, reject
-from hypothesis import strategies as st
+from hypothesis import given, reject, strategies as st
 
 from cwagent_iam import ConflictError, IntentError, diff
 from cwagent_iam.changes import (
     AddRoleToInstanceProfile,
     AttachRolePolicy,
     AttachUserPolicy,
+    ChangeSet,
     CreateRole,
     DeleteInstanceProfile,
     DeleteRole,
@@ -27,11 +28,14 @@ from cwagent_iam.changes import (
     DeleteUserPolicy,
     DetachRolePolicy,
     DetachUserPolicy,
+    PutRolePermissionsBoundary,
     PutRolePolicy,
+    PutUserPermissionsBoundary,
     PutUserPolicy,
     RemoveRoleFromInstanceProfile,
     UpdateAssumeRolePolicy,
 )
+from cwagent_iam.changes.base import Wave
 from cwagent_iam.differ import Attachments, Existing, extras
 from cwagent_iam.policies import without
 from cwagent_iam.remover import ExistingToRemove, removal
@@ -41,7 +45,7 @@ from tests.worlds import ACCOUNT, LINKED_PATH, found, intents, pairs, plans, wit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cwagent_iam.changes import Change, ChangeSet
+    from cwagent_iam.changes import Change
     from cwagent_iam.state import Entity
     from tests.worlds import Intent, World
 
@@ -49,6 +53,7 @@ ATTACHING = (AttachRolePolicy, AttachUserPolicy)
 PUTTING = (PutRolePolicy, PutUserPolicy)
 DETACHING = (DetachRolePolicy, DetachUserPolicy)
 CLEARING = (DeleteRolePermissionsBoundary, DeleteUserPermissionsBoundary)
+SETTING = (PutRolePermissionsBoundary, PutUserPermissionsBoundary)
 COMPARED_APART = {"name", "path", "tags", "policies", "inline_policies", "arn"}
 
 existing = st.sampled_from(get_args(Existing))
@@ -222,18 +227,50 @@ def test_law_4_after_some_changes_the_rest_is_left(
     assert rest.extras == changes.extras
 
 
+def must_wait(change: Change, other: Change, account_id: str) -> bool:
+    """Tell whether *change* must be in a later wave than *other*, by the words of the rule."""
+    swap = {RemoveRoleFromInstanceProfile, AddRoleToInstanceProfile}
+    if isinstance(change, CLEARING) and change.target == other.target:
+        return not isinstance(other, CLEARING)
+    if isinstance(change, (*DETACHING, RemoveRoleFromInstanceProfile)) and not change.leads_to:
+        return isinstance(other, (*ATTACHING, *PUTTING, UpdateAssumeRolePolicy))
+    if change.wave is Wave.FINISH and other.due is Wave.TAKE_AWAY:
+        return True
+    if type(change) in swap and change.target == other.target and change != other:
+        return other.leads_to == change
+    limits = isinstance(other, SETTING) and not isinstance(change, SETTING)
+    needs = change.needs_in(account_id)
+    return (limits or other.creates) and other.target in needs and change != other
+
+
+@given(worlds, existing, attachments)
+def test_waves_are_the_changes_in_order_and_wait_where_they_must(
+    world: World, existing: Existing, attachments: Attachments
+) -> None:
+    """Any change of a wave may be the first, or the only one, that is made."""
+    desired, observed = world
+    try:
+        changes = removal(desired, observed, access_keys="delete", existing="attach")
+    except ConflictError:
+        changes = ChangeSet()
+    for each in (changes, planned(desired, observed, existing, attachments)):
+        assert tuple(change for wave in each.waves for change in wave) == each.changes
+        wave_of = {change: number for number, wave in enumerate(each.waves) for change in wave}
+        for change, other in itertools.permutations(each, 2):
+            if must_wait(change, other, observed.account_id):
+                assert wave_of[change] > wave_of[other]
+
+
 @given(worlds, existing, attachments)
 def test_each_change_reads_back_as_done_once_it_is(
     world: World, existing: Existing, attachments: Attachments
 ) -> None:
-    """A change is not done before it was made, is done afterwards, and nothing then blocks it."""
+    """A change is not done before it was made, and is done afterwards."""
     changes = planned(*world, existing, attachments)
     for position, change in enumerate(changes):
         before, after = changes.after(position), changes.after(position + 1)
         assert not change.is_done_in(before)
         assert change.is_done_in(after)
-        assert not change.is_blocked_in(before)
-        assert not change.is_blocked_in(after)
         assert change.after(after) == after
 
 

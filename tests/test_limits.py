@@ -10,8 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import SERVER_POLICY, Document, IntentError, limits, planners
 from cwagent_iam.limits import Quotas
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from cwagent_iam import State
 
 PLANNERS: dict[str, Callable[..., State]] = {
-    name: getattr(planners, name) for name in planners.__all__ if name.startswith("plan_")
+    name: plan for name, plan in vars(planners).items() if name.startswith("plan_")
 }
 plan_agent_role, plan_agent_user = PLANNERS["plan_agent_role"], PLANNERS["plan_agent_user"]
 every_planner = pytest.mark.parametrize("plan", PLANNERS.values(), ids=PLANNERS)

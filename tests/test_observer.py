@@ -17,6 +17,7 @@ from botocore.parsers import ResponseParserError
 
 from cwagent_iam import (
     SERVER_POLICY,
+    CredentialsError,
     InstanceProfile,
     ManagedPolicy,
     ObserveError,
@@ -147,11 +148,10 @@ class TestEverything:
         )
         assert profile.arn == f"arn:aws:iam::123456789012:instance-profile/agents/{ROLE}"
 
-    def test_nothing(self, session: boto3.Session, requests: Requests) -> None:
-        """What is absent is not in the state, and nothing more is asked of it."""
+    def test_nothing(self, session: boto3.Session) -> None:
+        """What is absent is not in the state."""
         assert observe(plan_agent_role(), session=session) == State()
         assert observe(plan_agent_user(), session=session) == State()
-        assert requests.sent == ["GetRole", "GetInstanceProfile", "GetUser"]
 
     def test_gone_meanwhile(self, session: boto3.Session) -> None:
         """What goes away between two reads has no policies any more."""
@@ -238,7 +238,8 @@ class TestPages:
         assert {policy.arn("aws") for policy in user.policies} == arns
 
 
-DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "GetUser")
+NO: Any = {"Error": {"Code": "AccessDenied", "Message": "No."}}
+DENIED = ClientError(NO, "GetUser")
 URL = "https://iam.amazonaws.com/"
 ERRORS = {
     "refused": (DENIED, "AccessDenied", "No."),
@@ -248,7 +249,6 @@ ERRORS = {
         f'Could not connect to the endpoint URL: "{URL}"',
     ),
     "timeout": (ReadTimeoutError(endpoint_url=URL), None, f'Read timeout on endpoint URL: "{URL}"'),
-    "no credentials": (NoCredentialsError(), None, "Unable to locate credentials"),
     "no XML": (ResponseParserError("invalid XML received"), None, "invalid XML received"),
 }
 
@@ -270,6 +270,9 @@ class TestErrors:
         desired, target = READS[operation]
         ensure(desired, iam=iam)
 
+        if isinstance(error, ClientError):
+            error = ClientError(NO, operation)
+
         def fail(**_event: object) -> None:
             raise error
 
@@ -279,6 +282,23 @@ class TestErrors:
         found = caught.value
         assert (found.operation, found.target) == (operation, target)
         assert (found.code, found.reason) == (code, reason)
+        assert (found.applied, found.__cause__) == ((), error)
+
+    @pytest.mark.parametrize("operation", READS)
+    def test_no_credentials(self, iam: Any, operation: str) -> None:
+        """A read that cannot be signed is not IAM's refusal."""
+        desired, target = READS[operation]
+        ensure(desired, iam=iam)
+        error = NoCredentialsError()
+
+        def fail(**_event: object) -> None:
+            raise error
+
+        iam.meta.events.register(f"before-call.iam.{operation}", fail)
+        with pytest.raises(CredentialsError, match="Unable to locate credentials") as caught:
+            observe(desired, iam=iam)
+        found = caught.value
+        assert (found.operation, found.target, found.code) == (operation, target, None)
         assert (found.applied, found.__cause__) == ((), error)
 
     def test_denied_is_not_absent(self, session: boto3.Session, requests: Requests) -> None:

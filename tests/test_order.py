@@ -118,7 +118,9 @@ def test_a_role_is_made_after_the_new_role_that_it_trusts(trust: CrossAccount) -
 def test_a_namesake_in_another_account_is_not_waited_for() -> None:
     """Where it is known which account this is; names are often the same in all of them."""
     desired = trusting("A", ELSEWHERE, "B") | trusting("B", HERE, "A") | plan_agent_user("U")
-    assert groups(desired, KNOWN)[:2] == [["CreateRole A"], ["CreateRole B"]]
+    first, second = groups(desired, KNOWN)[:2]
+    assert first == ["CreateRole A"]
+    assert "CreateRole B" in second
 
 
 def test_roles_are_made_in_the_same_order_in_every_process() -> None:

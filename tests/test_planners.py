@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.limits import Quotas

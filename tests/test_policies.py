@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.policies import ManagedPolicy

@@ -13,7 +13,7 @@ from cwagent_iam.testing import sandbox
 
 CONSTANTS = {
     name: value
-    for name in policies.__all__
+    for name in vars(policies)
     if isinstance(value := getattr(policies, name), ManagedPolicy)
 }
 ARN_ENDS = {

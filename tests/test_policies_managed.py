@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import SERVER_POLICY, IntentError, limits, plan_agent_user
 from cwagent_iam.policies import CustomerManagedPolicy, ManagedPolicy, without

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import IntentError, ObserveError, limits, observe_quotas, plan_agent_role
 from cwagent_iam.limits import Quotas, inline_size_problems

@@ -215,7 +215,7 @@ class TestAskingForTheAccount:
         result = ensure(self.DESIRED, session=lagging.session, on_event=told.append)
         assert not any(change.creates for change in result.changes)
         (recovered,) = (each for each in told if isinstance(each, Recovered))
-        assert recovered.reason == "somebody else has done it"
+        assert recovered.reason == "another process made it"
 
     def test_denied(self, lagging: LaggyIAM) -> None:
         """The advice names what the question takes."""

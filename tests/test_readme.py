@@ -19,12 +19,16 @@ from cwagent_iam import (
     plan_agent_user,
     remove,
 )
+from cwagent_iam.requests import OPERATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from cwagent_iam.requests import Operation
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 QUICKSTART = ROOT / "docs" / "quickstart.py"
 SET_UP = "python3 -m venv .venv && .venv/bin/python -m pip install --quiet nox && .venv/bin/nox"
@@ -57,22 +61,17 @@ def actions(operations: Iterable[str]) -> frozenset[str]:
     return frozenset(f"iam:{operation}" for operation in operations)
 
 
-def permissions(changes: Iterable[Any]) -> frozenset[str]:
-    """Join the permissions of classes of changes."""
-    # But for a boundary they follow from the class alone: no arguments need to be invented.
-    found = frozenset[str]()
-    for change in changes:
-        empty = change.__new__(change)
-        if hasattr(change, "permissions_boundary"):
-            object.__setattr__(empty, "permissions_boundary", None)
-        found |= empty.permissions
-    return found
+def permissions(changes: Iterable[type[Any]]) -> frozenset[str]:
+    """Join the permissions of classes of changes, which are named after their operations."""
+    rows = [OPERATIONS[change.__name__] for change in changes]
+    also = (action for row in rows for action, _ in row.also)
+    return frozenset({row.action for row in rows}.union(also))
 
 
 def test_the_policy_allows_all_that_an_agent_role_needs(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
-    """The first statement allows the reads for a role and the changes that make and mend it."""
+    """The first statement allows the reads for a role and the changes that create and repair it."""
     ensure_agent_role(parameters=PARAMETERS)
     changes = [each for each in CHANGES if each.kind.kind != "user" and each.symbol != "-"]
     assert policy["AgentOnEC2"] == actions(requests.reads) | permissions(changes)
@@ -81,7 +80,7 @@ def test_the_policy_allows_all_that_an_agent_role_needs(
 def test_the_policy_allows_all_that_an_agent_user_needs(
     policy: dict[str, frozenset[str]], requests: Requests
 ) -> None:
-    """The second statement allows the reads for a user and the changes that make and mend it."""
+    """The second statement allows the reads for a user, and what creates and repairs it."""
     ensure_agent_user(parameters=PARAMETERS)
     changes = [each for each in CHANGES if each.kind.kind == "user" and each.symbol != "-"]
     assert policy["AgentElsewhere"] == actions(requests.reads) | permissions(changes)
@@ -157,5 +156,20 @@ def test_every_example_in_python_is_run(page: Path) -> None:
 @pytest.mark.parametrize("name", cwagent_iam.__all__)
 def test_every_public_name_is_in_the_reference(name: str) -> None:
     """The reference has an entry for each name that the package exports."""
-    reference = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    assert re.search(rf"^ *\.\. [a-z]+:: (cwagent_iam\.)?{name}$", reference, re.MULTILINE)
+    assert re.search(rf"^ *\.\. [a-z]+:: (cwagent_iam\.)?{name}$", REFERENCE, re.MULTILINE)
+
+
+def row_of(operation: Operation) -> str:
+    """Return the row of the reference's table for *operation*."""
+    access = f"{'reads' if operation.reads else 'writes'}: {operation.touches}"
+    needed = [(operation.action, operation.resource), *operation.also]
+    permission = ", ".join(f"`{action}` on `{resource}`" for action, resource in needed)
+    repeatable = "yes" if operation.repeatable else "no"
+    return f"| `{operation.name}` | {access} | {repeatable} | {permission} |"
+
+
+def test_the_reference_lists_every_operation() -> None:
+    """The reference has a row for each operation that can be sent, in order, and no other row."""
+    head = "| operation | reads or writes | repeatable | permission |\n| --- | --- | --- | --- |"
+    rows = "\n".join([head, *map(row_of, OPERATIONS.values())])
+    assert f"\n\n{rows}\n\n" in REFERENCE

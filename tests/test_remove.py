@@ -166,7 +166,7 @@ class TestMeanwhile:
     def test_gone(
         self, session: boto3.Session, virtual_time: VirtualTime, operation: str, repeats: int
     ) -> None:
-        """What is gone already is done; it counts as ours if botocore sent our request twice."""
+        """What is gone when a request arrives is done; it is ours if botocore sent it twice."""
         desired = USER_PLAN if "User" in operation else ROLE_PLAN
         count = len(ensure(desired, session=session).changes)
         client = session.client("iam")
@@ -176,7 +176,8 @@ class TestMeanwhile:
 
         client.meta.events.register(f"after-call.iam.{operation}", too_late)
         result = remove(desired, iam=client, propagation=virtual_time.propagation())
-        assert (len(result.changes), virtual_time.slept) == (count - 1 + repeats, [])
+        assert len(result.changes) == count - 1 + repeats
+        assert virtual_time.slept == pytest.approx([0.5])
         assert result.state.entities == ()
 
     @pytest.mark.parametrize("operation", ["DeleteRole", "DeleteInstanceProfile", "DeleteUser"])
@@ -187,7 +188,7 @@ class TestMeanwhile:
         client = session.client("iam")
         answer(client, operation, [IN_USE] * 3)
         result = remove(desired, iam=client, propagation=virtual_time.propagation())
-        assert virtual_time.slept == [0.5, 1.0, 2.0]
+        assert virtual_time.slept == pytest.approx([0.5, 1.0, 2.0])
         assert result.state.entities == ()
 
     def test_nothing_freed(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
@@ -202,7 +203,7 @@ class TestMeanwhile:
         assert 50 < sum(virtual_time.slept) <= 60
 
     def test_foreign(self, session: boto3.Session, iam: Any, virtual_time: VirtualTime) -> None:
-        """What somebody attaches meanwhile stops the removal, which names it after one look."""
+        """What another process attaches meanwhile stops the removal, once the conflict stands."""
         ensure(ROLE_PLAN, session=session)
         client = session.client("iam")
 
@@ -212,8 +213,9 @@ class TestMeanwhile:
         client.meta.events.register("after-call.iam.DetachRolePolicy", attach)
         with pytest.raises(ConflictError, match="policy CloudWatchAgentAdminPolicy") as caught:
             remove(ROLE_PLAN, iam=client, propagation=virtual_time.propagation())
-        assert names(caught.value.applied) == ["DetachRolePolicy", "RemoveRoleFromInstanceProfile"]
-        assert virtual_time.slept == [0.5]
+        beside = ["DetachRolePolicy", "RemoveRoleFromInstanceProfile", "DeleteInstanceProfile"]
+        assert names(caught.value.applied) == beside
+        assert virtual_time.slept == pytest.approx([0.5, 1.0, 2.0, 2.0])
 
     @pytest.mark.parametrize("operation", GONE)
     def test_denied(self, session: boto3.Session, iam: Any, operation: str) -> None:
@@ -242,14 +244,14 @@ class TestVerify:
         replay(client, "GetUser", 3)
         result = remove(USER_PLAN, iam=client, propagation=virtual_time.propagation())
         assert names(result.changes) == ["DetachUserPolicy", "DeleteUser"]
-        assert virtual_time.slept == [0.25, 0.5, 1.0]
+        assert 0 < sum(virtual_time.slept) < 5
         assert result.state.entities == ()
 
     def test_never_gone(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """When the time is up the error says what still shows; the next call finds it gone."""
         ensure(USER_PLAN, session=session)
         client = session.client("iam")
-        replay(client, "GetUser", 99)
+        replay(client, "GetUser", 999)
         with pytest.raises(PropagationTimeoutError) as caught:
             remove(USER_PLAN, iam=client, propagation=virtual_time.propagation())
         assert names(caught.value.missing) == ["DeleteUser"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from cwagent_iam import (
     plan_agent_user,
     remove,
 )
+from tests.scripted import answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,25 +284,29 @@ class TestNotOurs:
         assert set(found.values()) == {reason}
         assert requests.writes == []
 
-    def test_what_stays(self, session: boto3.Session, iam: Any, requests: Requests) -> None:
-        """What hangs on it is nobody's business here: it is not even asked for."""
+    def test_what_stays(self, session: boto3.Session, iam: Any) -> None:
+        """What depends on it stays, so that the caller need not be allowed to list that."""
         iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
         iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER)
         iam.create_user(UserName=USER)
         iam.attach_user_policy(UserName=USER, PolicyArn=SERVER)
-        requests.sent.clear()
-        result = remove([ROLE_PLAN, USER_PLAN], existing="attach", session=session)
-        assert [each.operation for each in result.changes] == [
+        iam.put_role_policy(RoleName=ROLE, PolicyName="Other", PolicyDocument=INLINE)
+        iam.create_access_key(UserName=USER)
+        client = session.client("iam")
+        for operation in (
+            *("ListRolePolicies", "ListInstanceProfilesForRole", "ListUserPolicies"),
+            *("ListGroupsForUser", "ListMFADevices", "ListSigningCertificates"),
+            *("ListSSHPublicKeys", "ListServiceSpecificCredentials", "ListAccessKeys"),
+            "GetLoginProfile",
+        ):
+            answer(client, operation, itertools.repeat(("AccessDenied", "No.")))
+        result = remove([ROLE_PLAN, USER_PLAN], existing="attach", iam=client)
+        assert {each.operation for each in result.changes} == {
             "DetachRolePolicy",
             "DetachUserPolicy",
-        ]
-        assert set(requests.sent) - set(requests.writes) == {
-            "GetInstanceProfile",
-            "GetRole",
-            "GetUser",
-            "ListAttachedRolePolicies",
-            "ListAttachedUserPolicies",
         }
+        assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["Other"]
+        assert len(iam.list_access_keys(UserName=USER)["AccessKeyMetadata"]) == 1
 
     def test_one_of_two(self, session: boto3.Session, iam: Any, requests: Requests) -> None:
         """As long as one of two things is not ours, the other one stays too."""

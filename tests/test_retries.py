@@ -1,10 +1,12 @@
-"""How often AWS is asked: one owner for each class of fault, and no product of two loops."""
+"""How often AWS is asked: 16 sendings a request at most, whoever repeats it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.config import Config
 
 from cwagent_iam import (
     ApplyError,
@@ -12,22 +14,22 @@ from cwagent_iam import (
     ObserveError,
     apply,
     ensure_agent_role,
+    ensure_agent_user,
     plan_agent_role,
+    plan_agent_user,
     preview,
 )
-from cwagent_iam.aws import IAMClients
 from cwagent_iam.testing import Fault, laggy_iam
 
 if TYPE_CHECKING:
     import boto3
 
     from cwagent_iam.testing.lagging.faults import Outcome
+    from tests.conftest import VirtualTime
 
-# botocore asks four times at most, then this library, whose pauses are all chance: about eight
-# times in a minute. Both in each attempt would make it four times as many.
-MOST = 4 + 12
-# What is met before AWS has done the work, and what after.
-TROUBLES = [
+MOST = 16
+# Transient failures before AWS has carried out the request, and after.
+FAILURES = [
     *((outcome, "before") for outcome in ("Throttling", "connection refused")),
     *(
         (outcome, when)
@@ -43,60 +45,70 @@ TROUBLES = [
 ]
 
 
-def attempts(outcome: Outcome, operation: str, seed: int, **how: Any) -> list[float]:
-    """Make a role where *operation* always fails; return when each of its requests was sent."""
-    with laggy_iam("off", seed=seed) as lagging:
-        lagging.fail(Fault(outcome, operation, **how))
-        with pytest.raises(CwAgentIamError):
-            ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-        return [each.time for each in lagging.trace if each.operation == operation]
-
-
 class TestThrottling:
-    """An account that asks too much already."""
+    """An account that sends too many requests already."""
 
     @pytest.mark.parametrize("seed", range(5))
     @pytest.mark.parametrize("operation", ["GetRole", "CreateRole", "AttachRolePolicy"])
     def test_few_requests(self, operation: str, seed: int) -> None:
-        """Where all is throttled for a minute, few requests are sent, and ever more seldom."""
-        times = attempts("Throttling", operation, seed)
-        assert 6 <= len(times) <= MOST
+        """In a minute of throttling few requests are sent, at growing intervals."""
+        with laggy_iam("off", seed=seed) as lagging:
+            lagging.fail(Fault("Throttling", operation))
+            with pytest.raises(CwAgentIamError):
+                ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
+            times = [each.time for each in lagging.trace if each.operation == operation]
+        assert 8 <= len(times) <= MOST
         assert times[-1] <= 61
+        assert len([each for each in times if each > times[0] + 30]) <= MOST // 2
 
-    def test_fewer_than_the_product(self) -> None:
-        """The first attempt is botocore's with its repeats; all further ones are sent once."""
+    @pytest.mark.parametrize("operation", ["CreateRole", "AttachRolePolicy"])
+    def test_attempts_are_told(self, operation: str) -> None:
+        """The error counts every request that was sent."""
         with laggy_iam("off") as lagging:
-            lagging.fail(Fault("Throttling", "AttachRolePolicy"))
+            lagging.fail(Fault("Throttling", operation))
             with pytest.raises(ApplyError) as caught:
                 ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-            sent = [each for each in lagging.trace if each.operation == "AttachRolePolicy"]
-        assert len(sent) == 4 + caught.value.attempts - 1
-
-    def test_creates(self) -> None:
-        """What is not idempotent is never repeated by botocore: no attempt is hidden from us."""
-        with laggy_iam("off") as lagging:
-            lagging.fail(Fault("Throttling", "CreateRole"))
-            with pytest.raises(ApplyError) as caught:
-                ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-            sent = [each for each in lagging.trace if each.operation == "CreateRole"]
+            sent = [each for each in lagging.trace if each.operation == operation]
         assert len(sent) == caught.value.attempts
 
+    @pytest.mark.parametrize(
+        "retries",
+        [
+            {"mode": "standard", "total_max_attempts": 4},
+            {"mode": "legacy", "total_max_attempts": 5},
+            {"mode": "standard", "total_max_attempts": 16},
+        ],
+        ids=lambda retries: "{mode} {total_max_attempts}".format(**retries),
+    )
+    @pytest.mark.parametrize("operation", ["GetUser", "CreateUser", "AttachUserPolicy"])
+    def test_client_with_retries(self, retries: Any, operation: str) -> None:
+        """The retries of a client that is handed in count: both together send 16 at most."""
+        with laggy_iam("off") as lagging:
+            lagging.fail(Fault("Throttling", operation))
+            client: Any = lagging.session.client("iam", config=Config(retries=retries))
+            with pytest.raises(CwAgentIamError):
+                ensure_agent_user(iam=client, propagation=lagging.propagation)
+            sent = Counter(each.operation for each in lagging.trace)
+        assert sent[operation] <= MOST
+
     def test_others_go_on(self) -> None:
-        """When throttling ends botocore repeats reads and idempotent writes again."""
+        """Only what failed is sent again."""
         with laggy_iam("off") as lagging:
             lagging.fail(Fault("Throttling", "GetRole", nth=1))
             lagging.fail(Fault("Throttling", "AttachRolePolicy", nth=1))
             role = ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-            assert len(role.changes) == 4
+            sent = Counter(each.operation for each in lagging.trace)
+        assert len(role.changes) == 4
+        assert (sent["AttachRolePolicy"], sent["AddRoleToInstanceProfile"]) == (2, 1)
 
 
 class TestRecovery:
-    """Trouble that ends."""
+    """Failures that pass."""
 
-    @pytest.mark.parametrize(("outcome", "when"), TROUBLES)
+    @pytest.mark.parametrize(("outcome", "when"), FAILURES)
     def test_each_request(self, outcome: Outcome, when: Any) -> None:
-        """Whichever request meets whichever trouble, the call ends right and lists its changes."""
-        for number in range(2, 9):
+        """Whichever request fails transiently, the call converges and lists its changes."""
+        for number in range(1 if outcome != "connection refused" else 2, 17):
             with laggy_iam("off", seed=number) as lagging:
                 lagging.fail(Fault(outcome, nth=number, when=when))
                 role = ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
@@ -104,17 +116,16 @@ class TestRecovery:
                 assert not preview(plan_agent_role(), iam=lagging.truth)
 
     def test_collision(self) -> None:
-        """A write that collides with somebody else's is read back, and sent again."""
+        """A write that collides with another client's is sent again after a pause."""
         with laggy_iam("off") as lagging:
             lagging.fail(Fault("ConcurrentModification", writes_only=True, once_each=True))
             role = ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-            assert len(role.changes) == 4
-            operations = [each.operation for each in lagging.trace]
-        first, second = (n for n, name in enumerate(operations) if name == "CreateRole")
-        assert operations[first + 1 : second] == ["GetRole"]
+            sent = Counter(each.operation for each in lagging.trace if not each.reads)
+        assert len(role.changes) == 4
+        assert set(sent.values()) == {2}
 
-    def test_read_in_trouble(self) -> None:
-        """A look that botocore gives up on is repeated by us, until the time is up."""
+    def test_reads(self) -> None:
+        """A read that fails is repeated, until its sendings are used up."""
         with laggy_iam("off") as lagging:
             lagging.fail(Fault("HTML 503", "ListAttachedRolePolicies", nth=1))
             lagging.fail(Fault("HTML 503", "ListAttachedRolePolicies", nth=2))
@@ -124,61 +135,61 @@ class TestRecovery:
             with pytest.raises(ObserveError) as caught:
                 ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
         assert caught.value.code == "ServiceFailure"
+        assert caught.value.attempts == MOST
 
 
 class TestClients:
-    """Who sends what."""
+    """Clients that are built, and clients that are handed in."""
 
-    def test_built(self, session: boto3.Session) -> None:
-        """Of the two clients that are built one repeats, within bounds, and one does not."""
-        clients: Any = IAMClients.of(session, None)
-        for client, attempts in ((clients.repeating, 4), (clients.once, 1)):
-            config = client.meta.config
-            assert config.retries["total_max_attempts"] == attempts
-            assert config.retries["mode"] == "standard"
-            assert (config.connect_timeout, config.read_timeout) == (5, 15)
-        assert clients.once is clients.once
-
-    def test_given(self, iam: Any) -> None:
-        """A client that the caller hands in is used for everything, as it is."""
-        clients = IAMClients.of(None, iam)
-        assert clients.repeating is iam
-        assert clients.once is iam
-
-    def test_one_is_enough(self, session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where nothing is to be created the second client is never built."""
-        ensure_agent_role(session=session)
-        built: list[str] = []
+    def test_one(self, session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A call builds one client for IAM, whose own retries are off."""
+        built: list[Any] = []
         make: Any = session.client
 
         def client(name: str, **options: Any) -> Any:
-            built.append(name)
-            return make(name, **options)
+            built.append(make(name, **options))
+            return built[-1]
 
         monkeypatch.setattr(session, "client", client)
         ensure_agent_role(session=session)
-        assert built == ["iam"]
+        (only,) = built
+        assert only.meta.service_model.service_name == "iam"
+        assert only.meta.config.retries["total_max_attempts"] == 1
+
+    def test_given(self, session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A client that is handed in sends everything, and is not altered."""
+        iam: Any = session.client("iam")
+        assert iam.exceptions  # botocore itself builds them at the first refusal
+        before = (vars(iam).copy(), vars(iam.meta.config).copy())
+        monkeypatch.setattr(session, "client", None)
+        monkeypatch.setattr("boto3.client", None)
+        ensure_agent_role(iam=iam)
+        assert (vars(iam), vars(iam.meta.config)) == before
 
     @pytest.mark.parametrize("call", ["ensure", "apply"])
-    def test_lost_create_of_a_given_client(self, session: boto3.Session, call: str) -> None:
-        """A client's own repeat of a lost create is recognised as ours, and counts as applied."""
+    def test_lost_create_of_a_given_client(
+        self, session: boto3.Session, virtual_time: VirtualTime, call: str
+    ) -> None:
+        """A create that the client itself repeated after a lost reply is recognised as ours."""
         with_retries: Any = session.client("iam")
-        changes = preview(plan_agent_role(), session=session)
+        changes = preview(plan_agent_user(), session=session)
         sent: list[str] = []
 
         def repeat(parsed: Any, model: Any, **_event: object) -> None:
             sent.append(model.name)
-            if model.name == "CreateRole" and "Error" not in parsed:
-                reply = {"Error": {"Code": "EntityAlreadyExists", "Message": "Role exists."}}
+            if model.name == "CreateUser" and "Error" not in parsed:
+                reply = {"Error": {"Code": "EntityAlreadyExists", "Message": "User exists."}}
                 metadata = {"RetryAttempts": 1, "HTTPStatusCode": 409}
                 raise with_retries.exceptions.EntityAlreadyExistsException(
-                    {**reply, "ResponseMetadata": metadata}, "CreateRole"
+                    {**reply, "ResponseMetadata": metadata}, "CreateUser"
                 )
 
         with_retries.meta.events.register("after-call.iam", repeat)
-        if call == "apply":
-            result: Any = apply(changes, iam=with_retries)
-        else:
-            result = ensure_agent_role(iam=with_retries)
-        assert result.changes == changes.changes
-        assert sent.count("CreateRole") == 1
+        settings = virtual_time.propagation()
+        result: Any = (
+            apply(changes, iam=with_retries, propagation=settings)
+            if call == "apply"
+            else ensure_agent_user(iam=with_retries, propagation=settings)
+        )
+        assert set(result.changes) == set(changes)
+        assert sent.count("CreateUser") == 1

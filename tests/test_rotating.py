@@ -21,8 +21,7 @@ from cwagent_iam import (
 from cwagent_iam.events import KeyChanged, KeyDelivered, KeyMade, KeyVerified
 from cwagent_iam.testing import Fault, Profile
 from cwagent_iam.testing.lagging.profiles import Fixed
-from tests.soak_keys import DAY, USER, Shelf, World
-from tests.soak_keys import world as open_world
+from tests.soak_keys import DAY, USER, Shelf, World, world as open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

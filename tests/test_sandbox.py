@@ -7,7 +7,9 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
@@ -18,15 +20,18 @@ from botocore.handlers import BUILTIN_HANDLERS
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.config import default_user_config
 from moto.core.models import botocore_stubber
 from moto.core.responses import ActionResult, BaseResponse
 from moto.iam import models as iam_models
+from moto.iam.models import IAMBackend
 from moto.iam.responses import IamResponse
 from moto.sts import models as sts_models
 from moto.utilities.utils import PARTITION_NAMES, REGION_PREFIX_TO_PARTITION
 
-from cwagent_iam.testing import aws_in_memory, sandbox
+from cwagent_iam import Propagation, PropagationTimeoutError, ensure_agent_role, propagation
+from cwagent_iam.testing import aws_in_memory, laggy_iam, sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +70,7 @@ def internals() -> list[object]:
     """Copy what the sandbox changes inside moto and botocore."""
     return [
         vars(iam_models)["DEFAULT_ACCOUNT_ID"],
-        vars(iam_models)["aws_managed_policies_data"],
+        vars(IAMBackend)["_init_aws_policies"],
         vars(iam_models)["ARN_PARTITION_REGEX"],
         vars(sts_models)["ARN_PARTITION_REGEX"],
         PARTITION_NAMES.copy(),
@@ -74,6 +79,8 @@ def internals() -> list[object]:
         hasattr(BaseResponse, "list_service_specific_credentials"),
         BUILTIN_HANDLERS.copy(),
         vars(URLLib3Session)["send"],
+        vars(BotocoreStubber)["process_request"],
+        vars(propagation)["time"],
         botocore_stubber.enabled,
     ]
 
@@ -126,6 +133,60 @@ def run_python(code: str, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class TestPauses:
+    """Time in the sandbox, for this library."""
+
+    def test_no_call_pauses(self) -> None:
+        """Without a clock of its own a call sleeps in no real time, and its clock knows of it."""
+        propagation = Propagation()
+        with sandbox():
+            started = time.monotonic()
+            clock, now = propagation.clock(), propagation.now()
+            propagation.sleep(3600.0)
+            assert time.monotonic() - started < 60
+            assert 3600 <= propagation.clock() - clock < 3660
+            assert 3600 <= propagation.now() - now < 3660
+
+    def test_now(self) -> None:
+        """Before any pause the time of day is the real one, as it is in moto's dates."""
+        with sandbox() as session:
+            assert abs(Propagation().now() - time.time()) < 60
+            make_role(session)
+            role: Any = session.client("iam").get_role(RoleName="agent")["Role"]
+            assert abs(Propagation().now() - role["CreateDate"].timestamp()) < 60
+
+    def test_a_call_that_waits_in_vain(self) -> None:
+        """A whole minute of waiting for a role that nobody shows passes in no real time."""
+        started = time.monotonic()
+        with sandbox() as session:
+            iam: Any = session.client("iam")
+            iam.meta.events.register("before-call.iam.GetRole", _is_not_found)
+            with pytest.raises(PropagationTimeoutError):
+                ensure_agent_role(iam=iam, existing="attach")
+        assert time.monotonic() - started < 30
+
+    def test_real_time_comes_back(self) -> None:
+        """Afterwards time is what it was before."""
+        propagation = Propagation()
+        with sandbox():
+            propagation.sleep(1e6)
+        assert abs(propagation.clock() - time.monotonic()) < 60
+        assert abs(propagation.now() - time.time()) < 60
+
+    def test_lagging_iam(self) -> None:
+        """In the lagging IAM, which opens a sandbox, time is that of the lagging IAM."""
+        propagation = Propagation()
+        with laggy_iam("off") as lagging:
+            propagation.sleep(5.0)
+            assert propagation.now() == lagging.clock.now
+            assert lagging.clock.elapsed == 5.0
+
+
+def _is_not_found(**_event: object) -> tuple[SimpleNamespace, dict[str, Any]]:
+    error = {"Code": "NoSuchEntity", "Message": "The role with name R cannot be found."}
+    return SimpleNamespace(status_code=404), {"Error": error, "ResponseMetadata": {}}
 
 
 class TestPolicies:

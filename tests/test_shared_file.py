@@ -22,8 +22,7 @@ from typing import Any
 import attrs
 import boto3
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from cwagent_iam.credentials import (
     Companion,
@@ -367,7 +366,7 @@ def test_the_agent_is_told_of_the_profile(path: Path, tmp_path: Path) -> None:
     assert isinstance(told, Companion)
     told.check()
     assert told.settle().startswith(f"Restart the agent this once: {config}")
-    assert config.points_at(PROFILE, path)
+    assert not config.point_at(PROFILE, path)
     assert told.settle() == ""
     assert SharedCredentialsFile(path).settle().startswith("Restart the agent, unless")
 

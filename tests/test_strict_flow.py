@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
-from hypothesis import HealthCheck, given, reject, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, reject, settings, strategies as st
 
 from cwagent_iam import (
     ADMIN_POLICY,
@@ -25,6 +24,7 @@ from cwagent_iam.documents import Document
 from cwagent_iam.errors import IntentError
 from cwagent_iam.testing import sandbox
 from cwagent_iam.testing.strict import strict_iam
+from tests.conftest import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,7 +156,8 @@ def iam(shared: boto3.Session) -> Any:
     return iam
 
 
-# Texts around the borders: of characters, of lengths, and of what a path may look like.
+# Texts around the borders: of characters, of lengths, and of what a path may look like. The last
+# that is right and the first that is not are examples of their own.
 CHARACTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from(
     "/ab~ \x7f\x80\xa0\xa1ÿĀ\t\n:"
 )
@@ -169,8 +170,7 @@ PATHS = st.builds(
 DURATIONS = st.integers(0, 50_000) | st.sampled_from([3599, 3600, 43_200, 43_201])
 KEYS = st.sampled_from(["Team", "team", "aws:x", "AWS:x", "awsx", ""]) | TEXTS | LONG
 LAWS = settings(
-    max_examples=150,
-    deadline=None,
+    max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
@@ -200,6 +200,10 @@ def is_right(problems: Iterator[Any]) -> bool:
 
 @LAWS
 @given(name=TEXTS | LONG)
+@example(name="x" * 64)
+@example(name="x" * 65)
+@example(name="x" * 128)
+@example(name="x" * 129)
 def test_names_are_right_to_both_or_to_neither(name: str, iam: Any) -> None:
     """Roles, users and profiles, each with its own length."""
     longest = limits.ROLE_NAME_LENGTH
@@ -218,6 +222,9 @@ def test_names_are_right_to_both_or_to_neither(name: str, iam: Any) -> None:
 
 @LAWS
 @given(path=PATHS)
+@example(path=f"/{'x' * 510}/")
+@example(path=f"/{'x' * 511}/")
+@example(path="/a")
 def test_paths_are_right_to_both_or_to_neither(path: str, iam: Any) -> None:
     """From slash to slash, in printable ASCII."""
     assert accepts_role(iam, Path=path) == is_right(limits.path_problems("path", path))
@@ -225,6 +232,9 @@ def test_paths_are_right_to_both_or_to_neither(path: str, iam: Any) -> None:
 
 @LAWS
 @given(description=TEXTS | LONG)
+@example(description="x" * 1000)
+@example(description="x" * 1001)
+@example(description="\xa0")
 def test_descriptions_are_right_to_both_or_to_neither(description: str, iam: Any) -> None:
     """At creation and in an update."""
     right = is_right(limits.description_problems("description", description))
@@ -234,6 +244,10 @@ def test_descriptions_are_right_to_both_or_to_neither(description: str, iam: Any
 
 @LAWS
 @given(seconds=DURATIONS)
+@example(seconds=3599)
+@example(seconds=3600)
+@example(seconds=43_200)
+@example(seconds=43_201)
 def test_durations_are_right_to_both_or_to_neither(seconds: int, iam: Any) -> None:
     """One hour to twelve."""
     right = is_right(limits.session_duration_problems("seconds", seconds))
@@ -242,6 +256,11 @@ def test_durations_are_right_to_both_or_to_neither(seconds: int, iam: Any) -> No
 
 @LAWS
 @given(tags=st.dictionaries(KEYS, TEXTS | LONG, max_size=3))
+@example(tags={"x" * 128: "x" * 256})
+@example(tags={"x" * 129: ""})
+@example(tags={"x": "x" * 257})
+@example(tags={"Team": "", "team": ""})
+@example(tags={"AWS:x": ""})
 def test_tags_are_right_to_both_or_to_neither(tags: dict[str, str], iam: Any) -> None:
     """Keys and values, and keys that differ by letter case alone."""
     given_tags = [{"Key": key, "Value": value} for key, value in tags.items()]
@@ -320,7 +339,7 @@ USERS = st.builds(
 )
 
 
-@settings(LAWS, max_examples=40)
+@settings(LAWS, max_examples=examples(12))
 @given(data=st.data(), plans=st.sampled_from([ROLES, USERS]))
 def test_what_can_be_planned_can_be_made(
     data: st.DataObject,

@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cwagent_iam import Document, IntentError, plan_agent_role
 from cwagent_iam.trust import EC2, EC2_TRUST, CustomTrust, ECSTask, SSMHybrid, Trust

@@ -1,19 +1,23 @@
-"""What all changes have in common, and the shapes that several of them share."""
+"""The shapes of changes: what all have in common, and what those to roles and users share."""
 
 from __future__ import annotations
 
-import abc
 import enum
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 import attrs
 
 from cwagent_iam.display import one_line
-from cwagent_iam.policies import ManagedPolicy
+from cwagent_iam.documents import Document
+from cwagent_iam.policies import InlinePolicy, ManagedPolicy, without
+from cwagent_iam.requests import NAMED_BY, OPERATIONS, Request
+from cwagent_iam.trust import localise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cwagent_iam.errors import Difference
-    from cwagent_iam.state import Boundary, Entity, State, Tags
+    from cwagent_iam.state import Boundary, Entity, Principal, State, Tags
 
 Symbol: TypeAlias = Literal["+", "~", "-"]
 
@@ -33,7 +37,7 @@ class Wave(enum.IntEnum):
 
 
 @attrs.frozen(kw_only=True)
-class BaseChange(abc.ABC):
+class BaseChange:
     """One IAM operation on one thing; each class is named after its operation.
 
     Attributes:
@@ -44,7 +48,9 @@ class BaseChange(abc.ABC):
     symbol: ClassVar[Symbol]
     wave: ClassVar[Wave]
     creates: ClassVar[bool] = False
-    repeatable: ClassVar[bool] = True
+    deletes: ClassVar[bool] = False
+    sets: ClassVar[Mapping[str, str]] = {}
+    """The fields that its request sends, beside the name, by IAM's names for its arguments."""
     apart: ClassVar[bool] = False
 
     name: str
@@ -82,12 +88,38 @@ class BaseChange(abc.ABC):
     @property
     def open_policies(self) -> tuple[ManagedPolicy, ...]:
         """The policies in it that leave their account open, which is the caller's then."""
-        return ()
+        values = (getattr(self, field) for field in self.sets.values())
+        return tuple(
+            each for each in values if isinstance(each, ManagedPolicy) and not each.account
+        )
 
     @property
     def permissions(self) -> frozenset[str]:
-        """The IAM actions that the caller must be allowed (service authorization reference)."""
-        return frozenset({f"iam:{self.operation}"})
+        """The IAM actions that the caller must be allowed.
+
+        While nothing of the account exists, the account of a boundary is looked up.
+        """
+        row = OPERATIONS[self.operation]
+        looks_up = self.creates and self.open_policies
+        lookup = {"iam:ListPolicies"} if looks_up else frozenset[str]()
+        return frozenset({row.action, *(action for action, _ in row.also)}) | lookup
+
+    def request(self, partition: str, account_id: str) -> Request:
+        """Return the request that makes this change.
+
+        Args:
+            partition: The partition to write ARNs and service names for.
+            account_id: The account, 12 digits; only needed for `open_policies`.
+
+        Raises:
+            ValueError: If the account is needed and empty.
+        """
+        arguments = {NAMED_BY[self.kind.kind]: self.name}
+        for argument, field in self.sets.items():
+            value = getattr(self, field)
+            if value or not self.creates:  # what is empty is IAM's default at creation
+                arguments[argument] = _as_argument(value, partition, account_id)
+        return Request.of(self.operation, **arguments)
 
     @property
     def leads_to(self) -> BaseChange | None:
@@ -104,29 +136,27 @@ class BaseChange(abc.ABC):
         """What is set, in words; empty where the operation says it all."""
         return self.part
 
-    @abc.abstractmethod
     def after(self, state: State) -> State:
-        """Return what *state* becomes by this change."""
+        """Return what *state* becomes by this change; one that lacks the target stays as it is."""
+        entity = state.find(self.kind, self.name)
+        if entity is None:
+            return state
+        return state.with_entity(attrs.evolve(entity, **self._new_fields(entity)))
 
     def is_done_in(self, state: State) -> bool:
         """Say whether *state*, in which the target was looked for, is as this change makes it."""
-        there = state.find(self.kind, self.name) is not None
-        return self.after(state) == state and (there or self.symbol == "-")
-
-    def is_blocked_in(self, state: State) -> bool:
-        """Say whether something in *state* keeps this change from ever being made."""
-        del state
-        return False
+        before = state.only(self.kind, self.name)
+        return self.after(before) == before and (bool(before.entities) or self.symbol == "-")
 
     def __str__(self) -> str:
         """One line, as in ``+ AttachRolePolicy NAME: POLICY``."""
         line = f"{self.sign} {self.operation} {self.name}"
         return one_line(f"{line}: {self.detail}" if self.detail else line)
 
-    def _evolve(self, state: State, **fields: Any) -> State:
-        """Set *fields* on what this change is done to; a state that lacks it stays as it is."""
-        entity = state.find(self.kind, self.name)
-        return state if entity is None else state.with_entity(attrs.evolve(entity, **fields))
+    def _new_fields(self, entity: Any) -> dict[str, Any]:
+        """Return the fields of *entity*, the target, that differ once the change is made."""
+        del entity
+        return {field: getattr(self, field) for field in self.sets.values()}
 
 
 @attrs.frozen(kw_only=True)
@@ -141,15 +171,15 @@ class Create(BaseChange):
     symbol: ClassVar[Symbol] = "+"
     wave: ClassVar[Wave] = Wave.CREATE
     creates: ClassVar[bool] = True
-    repeatable: ClassVar[bool] = False
+    sets: ClassVar[Mapping[str, str]] = {"Path": "path", "Tags": "tags"}
 
     path: str | None = None
     tags: Tags = ()
 
-    @property
-    def permissions(self) -> frozenset[str]:
-        """Creating something with tags takes the right to tag it too."""
-        return frozenset({f"iam:{self.operation}", self.operation.replace("Create", "iam:Tag")})
+    @classmethod
+    def of(cls, entity: Entity) -> Self:
+        """Return the change that creates *entity*, as far as one request can."""
+        return cls(**{field: getattr(entity, field) for field in attrs.fields_dict(cls)})
 
     @property
     def detail(self) -> str:
@@ -159,9 +189,14 @@ class Create(BaseChange):
         words = [f"{name.replace('_', ' ')} {value}" for name, value in fields.items() if value]
         return ", ".join([*words, f"tags {tags_text(self.tags)}"])
 
+    @property
+    def created(self) -> Entity:
+        """The new thing, as the request alone leaves it."""
+        return self.kind(**attrs.asdict(self, recurse=False))
+
     def after(self, state: State) -> State:
         """Return *state* with the new thing in it."""
-        return state.with_entity(self.kind(**attrs.asdict(self, recurse=False)))
+        return state.with_entity(self.created)
 
     def is_done_in(self, state: State) -> bool:
         """Say whether the thing is there, with every field that is set."""
@@ -170,10 +205,6 @@ class Create(BaseChange):
         return entity is not None and all(
             is_same(getattr(entity, field), value) for field, value in fields if value is not None
         )
-
-    def is_blocked_in(self, state: State) -> bool:
-        """Say whether another thing has the name."""
-        return state.find(self.kind, self.name) is not None and not self.is_done_in(state)
 
 
 @attrs.frozen(kw_only=True)
@@ -203,18 +234,17 @@ class Tag(Update):
         tags: The tags to set. Keys are the same whatever their letter case.
     """
 
+    sets: ClassVar[Mapping[str, str]] = {"Tags": "tags"}
+
     tags: Tags
 
-    def after(self, state: State) -> State:
-        """Return *state* with the tags set; a key stays in the letter case that it is held in."""
-        entity = state.find(self.kind, self.name)
-        if entity is None:
-            return state
+    def _new_fields(self, entity: Entity) -> dict[str, Any]:
+        """Return the tags; a key stays in the letter case that it is held in."""
         tags = dict(entity.tags)
         held = {key.lower(): key for key in tags}
         for key, value in self.tags:
             tags[key if key in tags else held.get(key.lower(), key)] = value
-        return self._evolve(state, tags=tuple(sorted(tags.items())))
+        return {"tags": tuple(sorted(tags.items()))}
 
 
 @attrs.frozen(kw_only=True)
@@ -223,10 +253,167 @@ class Delete(BaseChange):
 
     symbol: ClassVar[Symbol] = "-"
     wave: ClassVar[Wave] = Wave.FINISH
+    deletes: ClassVar[bool] = True
 
     def after(self, state: State) -> State:
         """Return *state* without the thing."""
         return state.without(self.kind, self.name)
+
+
+@attrs.frozen(kw_only=True)
+class CreatePrincipal(Create):
+    """Make a role or user, limited from its first moment.
+
+    Attributes:
+        permissions_boundary: The policy that limits what the others can allow.
+    """
+
+    sets: ClassVar[Mapping[str, str]] = {
+        **Create.sets,
+        "PermissionsBoundary": "permissions_boundary",
+    }
+
+    permissions_boundary: Boundary | None = None
+
+
+@attrs.frozen(kw_only=True)
+class PutPermissionsBoundary(Update):
+    """Set or replace the permissions boundary, before anything else that it is to limit.
+
+    Attributes:
+        policy: The policy that becomes the boundary.
+    """
+
+    apart: ClassVar[bool] = True
+    sets: ClassVar[Mapping[str, str]] = {"PermissionsBoundary": "policy"}
+    policy: ManagedPolicy
+
+    @property
+    def part(self) -> str:
+        """The policy."""
+        return str(self.policy)
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        same = is_same(entity.permissions_boundary, self.policy)
+        return {} if same else {"permissions_boundary": self.policy}
+
+
+@attrs.frozen(kw_only=True)
+class DeletePermissionsBoundary(Update):
+    """Take the permissions boundary away: the policies alone say what is allowed."""
+
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    apart: ClassVar[bool] = True
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        del entity
+        return {"permissions_boundary": None}
+
+
+@attrs.frozen(kw_only=True)
+class _OnePolicy(BaseChange):
+    sets: ClassVar[Mapping[str, str]] = {"PolicyArn": "policy"}
+    policy: ManagedPolicy
+
+    @property
+    def part(self) -> str:
+        """The policy."""
+        return str(self.policy)
+
+
+@attrs.frozen(kw_only=True)
+class AttachPolicy(_OnePolicy):
+    """Attach a managed policy.
+
+    Attributes:
+        policy: The policy.
+    """
+
+    symbol: ClassVar[Symbol] = "+"
+    wave: ClassVar[Wave] = Wave.MEND
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        return {"policies": entity.policies | without({self.policy}, entity.policies)}
+
+
+@attrs.frozen(kw_only=True)
+class DetachPolicy(_OnePolicy):
+    """Detach a managed policy.
+
+    Attributes:
+        policy: The policy.
+    """
+
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        return {"policies": without(entity.policies, {self.policy})}
+
+
+@attrs.frozen(kw_only=True)
+class _OneInlinePolicy(BaseChange):
+    sets: ClassVar[Mapping[str, str]] = {"PolicyName": "part"}
+    policy: InlinePolicy
+
+    @property
+    def part(self) -> str:
+        """The name of the policy."""
+        return self.policy.name
+
+    @property
+    def detail(self) -> str:
+        """The document."""
+        return str(self.policy)
+
+    def _others(self, entity: Principal) -> frozenset[InlinePolicy]:
+        """Return the inline policies of *entity* that have another name."""
+        held = entity.inline_policies
+        return frozenset(each for each in held if each.name != self.policy.name)
+
+
+@attrs.frozen(kw_only=True)
+class PutInlinePolicy(_OneInlinePolicy):
+    """Put a document into a role or user, or replace the one that has its name.
+
+    Attributes:
+        policy: The name and the document.
+        differences: What it mends, for display; empty where it adds a document. Not compared.
+    """
+
+    symbol: ClassVar[Symbol] = "+"
+    wave: ClassVar[Wave] = Wave.MEND
+    sets: ClassVar[Mapping[str, str]] = {**_OneInlinePolicy.sets, "PolicyDocument": "policy"}
+    differences: tuple[Difference, ...] = attrs.field(default=(), eq=False)
+
+    @property
+    def sign(self) -> Symbol:
+        """Whether it adds a document, or replaces one."""
+        return "~" if self.differences else self.symbol
+
+    @property
+    def detail(self) -> str:
+        """The document; if it replaces one, from what is to what shall be."""
+        return "; ".join(map(str, self.differences)) or super().detail
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        return {"inline_policies": self._others(entity) | {self.policy}}
+
+
+@attrs.frozen(kw_only=True)
+class DeleteInlinePolicy(_OneInlinePolicy):
+    """Delete a document from a role or user.
+
+    Attributes:
+        policy: Its name, and what it was seen to say.
+    """
+
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+
+    def _new_fields(self, entity: Principal) -> dict[str, Any]:
+        return {"inline_policies": self._others(entity)}
 
 
 def is_same(held: object, wanted: object) -> bool:
@@ -236,11 +423,21 @@ def is_same(held: object, wanted: object) -> bool:
     return (held or None) == (wanted or None)
 
 
-def open_among(*policies: Boundary | None) -> tuple[ManagedPolicy, ...]:
-    """Return those of *policies* that leave their account open."""
-    return tuple(each for each in policies if each and not each.account)
-
-
 def tags_text(tags: Tags) -> str:
     """Show tags as ``key=value, key=value``."""
     return ", ".join(f"{key}={value}" for key, value in tags)
+
+
+def _as_argument(value: Any, partition: str, account_id: str) -> Any:
+    """Return a field in the form that IAM takes."""
+    match value:
+        case Document():
+            return localise(value, partition).text
+        case InlinePolicy():
+            return value.text(partition)
+        case ManagedPolicy():
+            return value.arn(partition, account_id)
+        case tuple():
+            return [{"Key": key, "Value": text} for key, text in value]
+        case _:
+            return value

@@ -1,20 +1,50 @@
-"""A list of changes to review and to apply."""
+"""A list of changes to review and to apply, and the extras that such changes leave alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-from cwagent_iam.display import counts, html_block
+from cwagent_iam.changes.base import Wave
+from cwagent_iam.display import counts, html_block, one_line
 from cwagent_iam.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from cwagent_iam.changes.extra import Extra
     from cwagent_iam.changes.operations import Change
+    from cwagent_iam.documents import Document
     from cwagent_iam.findings import Finding
+    from cwagent_iam.policies import ManagedPolicy
+    from cwagent_iam.state import Entity
+
+ExtraField: TypeAlias = Literal["policies", "trust"]
+"""Where there can be more than intent names, as differences call it."""
+
+
+@attrs.frozen
+class Extra:
+    """One thing that is there beyond intent.
+
+    Attributes:
+        target: The kind and name of what holds it, as in ``role CloudWatchAgentServerRole``.
+        field: ``"policies"`` for a managed policy that is attached, ``"trust"`` for a statement
+            of the trust.
+        value: The policy, or a document with that one statement.
+        note: What else is to be known about it; mostly empty.
+    """
+
+    target: str
+    field: ExtraField
+    value: ManagedPolicy | Document
+    note: str = ""
+
+    def __str__(self) -> str:
+        """One line, as in ``role NAME, policies: POLICY``."""
+        line = f"{self.target}, {self.field}: {self.value}"
+        return one_line(f"{line} ({self.note})" if self.note else line)
 
 
 @attrs.frozen
@@ -34,39 +64,37 @@ class ChangeSet:
     findings: tuple[Finding, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
-    def ordered(cls, changes: list[Change], observed: State) -> ChangeSet:
-        """Hold *changes*, each once, in the order of their waves and otherwise as given.
+    def ordered(cls, changes: Iterable[Change], observed: State) -> ChangeSet:
+        """Hold *changes*, each once, in the order that IAM needs and otherwise as given.
 
-        What makes something comes before all that needs it, as far as that does not go in circles.
-        Roles that trust each other, or themselves, can only be made in several steps, since IAM
-        takes no trust in who is not there.
+        Their waves come first. Of what is created, the roles and users that others trust come
+        first, the longest chains before all. Boundaries are set before, and cleared after, the
+        other changes of their wave. Roles are swapped when everything else is done.
         """
-        by_wave = sorted(dict.fromkeys(changes), key=lambda change: change.due)
-        makers = {change.target: change for change in by_wave if change.creates}
-        visited: set[Change] = set()
-        placed: list[Change] = []
+        once = tuple(dict.fromkeys(changes))
+        heights = _heights(once, observed.account_id)
+        swaps = {change.leads_to for change in once}
 
-        def place(change: Change) -> None:
-            if change in visited:
-                return
-            visited.add(change)
-            for need in sorted(makers.keys() & change.needs_in(observed.account_id)):
-                place(makers[need])
-            placed.append(change)
+        def turn(change: Change) -> tuple[int, int]:
+            if change.creates:
+                return change.due, -heights.get(change.target, len(once))
+            if change.apart:
+                return change.due, -1 if change.due is Wave.MEND else 1
+            return change.due, int(change in swaps or change.leads_to is not None)
 
-        for change in by_wave:
-            place(change)
-        return cls(tuple(placed), observed)
+        return cls(tuple(sorted(once, key=turn)), observed)
 
     @property
     def waves(self) -> tuple[tuple[Change, ...], ...]:
-        """The changes in groups, of which each may be made at once, or in any order."""
-        groups: list[list[Change]] = [[]]
+        """The changes in groups; those of a group can be sent simultaneously, or in any order."""
+        account_id = self.observed.account_id
+        waves = [_OneWave()]
         for change in self.changes:
-            if any(_waits_for(change, each) for each in groups[-1]):
-                groups.append([])
-            groups[-1].append(change)
-        return tuple(tuple(group) for group in groups if group)
+            needs = change.needs_in(account_id)
+            if waves[-1].delays(change, needs):
+                waves.append(_OneWave())
+            waves[-1].add(change)
+        return tuple(tuple(wave.changes) for wave in waves if wave.changes)
 
     @property
     def permissions(self) -> frozenset[str]:
@@ -75,10 +103,12 @@ class ChangeSet:
 
     def after(self, count: int | None = None) -> State:
         """Return the state that the first *count* changes lead to; all of them for `None`."""
-        state = self.observed
+        # A change concerns one entity, so that each is followed alone: the cost stays linear.
+        parts = {_place(type(each), each.name): State((each,)) for each in self.observed.entities}
         for change in self.changes[:count]:
-            state = change.after(state)
-        return state
+            place = _place(change.kind, change.name)
+            parts[place] = change.after(parts.get(place, State()))
+        return State.of(entity for part in parts.values() for entity in part.entities)
 
     def __iter__(self) -> Iterator[Change]:
         """Go through the changes in order."""
@@ -100,9 +130,67 @@ class ChangeSet:
         return html_block("ChangeSet", str(self))
 
 
-def _waits_for(change: Change, earlier: Change) -> bool:
-    """Tell whether *change* must not be made before *earlier*, nor at the same moment."""
-    on_the_same = change.target == earlier.target and (change.apart or earlier.apart)
-    made = earlier.creates and earlier.target in change.needs
-    replaces = change.leads_to is not None  # so that no two profiles are empty at once
-    return earlier.due != change.due or made or on_the_same or replaces
+# Attach before detach, so that no agent goes without; detach before a role gets into a profile, so
+# that no instance gets what goes, and before deletion, which IAM refuses otherwise.
+_AFTER = {Wave.TAKE_AWAY: Wave.MEND, Wave.FINISH: Wave.TAKE_AWAY}
+
+
+@attrs.define
+class _OneWave:
+    """The changes of one wave, and what decides whether another change can join them.
+
+    Attributes:
+        changes: The changes.
+        due: When they are due.
+        touched: The targets of all of them.
+        first: The targets of those that must be complete before anything else needs the target.
+    """
+
+    changes: list[Change] = attrs.field(factory=list)
+    due: set[Wave] = attrs.field(factory=set)
+    touched: set[str] = attrs.field(factory=set)
+    first: set[str] = attrs.field(factory=set)
+
+    def add(self, change: Change) -> None:
+        """Add *change*."""
+        self.changes.append(change)
+        self.due.add(change.due)
+        self.touched.add(change.target)
+        if change.creates or change.apart or change.leads_to is not None:
+            self.first.add(change.target)
+
+    def delays(self, change: Change, needs: frozenset[str]) -> bool:
+        """Return whether *change*, which *needs* these targets, has to wait until it is done."""
+        return (
+            _AFTER.get(change.due) in self.due
+            or not needs.isdisjoint(self.first)
+            or (change.apart and change.target in self.touched)
+            # So that at most one profile is empty at any time.
+            or (change.leads_to is not None and bool(self.changes))
+        )
+
+
+def _heights(changes: Sequence[Change], account_id: str) -> dict[str, int]:
+    """Rank what *changes* create: above all that needs it, and 0 where nothing does.
+
+    Roles that trust each other, or themselves, can only be created in several steps, since IAM
+    accepts no trust in a principal that does not exist. What such a circle needs has no height.
+    """
+    created = {change.target: change for change in changes if change.creates}
+    needs = {
+        target: created.keys() & change.needs_in(account_id) - {target}
+        for target, change in created.items()
+    }
+    waiting = Counter(need for needed in needs.values() for need in needed)
+    heights: dict[str, int] = {}
+    layer = [target for target in created if not waiting[target]]
+    while layer:
+        heights.update(dict.fromkeys(layer, len(heights)))
+        needed = [need for target in layer for need in needs[target]]
+        waiting.subtract(needed)
+        layer = [need for need in dict.fromkeys(needed) if not waiting[need]]
+    return heights
+
+
+def _place(kind: type[Entity], name: str) -> tuple[type[Entity], str]:
+    return kind, name.lower()

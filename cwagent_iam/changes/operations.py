@@ -2,11 +2,368 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from cwagent_iam.changes.instance_profiles import InstanceProfileChange
-from cwagent_iam.changes.roles import RoleChange
-from cwagent_iam.changes.users import UserChange
+import attrs
 
-Change: TypeAlias = RoleChange | UserChange | InstanceProfileChange
+from cwagent_iam.changes.base import (
+    AttachPolicy,
+    BaseChange,
+    Create,
+    CreatePrincipal,
+    Delete,
+    DeleteInlinePolicy,
+    DeletePermissionsBoundary,
+    DetachPolicy,
+    PutInlinePolicy,
+    PutPermissionsBoundary,
+    Symbol,
+    Tag,
+    Update,
+    Wave,
+)
+from cwagent_iam.state import Entity, InstanceProfile, Role, User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cwagent_iam.documents import Document
+    from cwagent_iam.state import State
+
+_PRINCIPAL = re.compile(
+    r"arn:[^:]+:(?:iam|sts)::(?P<account>[0-9]+):"
+    r"(?:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)|assumed-role/(?P<session>[^/]+)/.+)"
+)
+"""A role, a user or a session of a role, as a principal (IAM user guide, "Principal")."""
+
+
+class _OfRole:
+    __slots__ = ()
+    kind: ClassVar[type[Entity]] = Role
+
+
+class _OfUser:
+    __slots__ = ()
+    kind: ClassVar[type[Entity]] = User
+
+
+class _OfProfile:
+    __slots__ = ()
+    kind: ClassVar[type[Entity]] = InstanceProfile
+
+
+@attrs.frozen(kw_only=True)
+class CreateRole(_OfRole, CreatePrincipal):
+    """Make a role; fields as of `cwagent_iam.state.Role`."""
+
+    sets: ClassVar[Mapping[str, str]] = {
+        **CreatePrincipal.sets,
+        "AssumeRolePolicyDocument": "trust",
+        "Description": "description",
+        "MaxSessionDuration": "max_session_duration",
+    }
+    trust: Document
+    description: str | None = None
+    max_session_duration: int | None = None
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The role, and who is trusted by ARN: IAM refuses a trust in who is not there."""
+        return self.needs_in("")
+
+    def needs_in(self, account_id: str) -> frozenset[str]:
+        """As above, but for who is trusted in another account than a known one."""
+        return super().needs | frozenset(_trusted(self.trust, account_id))
+
+
+@attrs.frozen(kw_only=True)
+class UpdateRole(_OfRole, Update):
+    """Set description and longest session; both are always sent, since IAM's merge is not moto's.
+
+    Attributes:
+        description: The description; empty clears it.
+        max_session_duration: The longest session, in seconds.
+    """
+
+    sets: ClassVar[Mapping[str, str]] = {
+        "Description": "description",
+        "MaxSessionDuration": "max_session_duration",
+    }
+    description: str
+    max_session_duration: int
+
+
+@attrs.frozen(kw_only=True)
+class UpdateAssumeRolePolicy(_OfRole, Update):
+    """Replace the trust of a role.
+
+    Attributes:
+        trust: Who may assume it from now on.
+    """
+
+    sets: ClassVar[Mapping[str, str]] = {"PolicyDocument": "trust"}
+    trust: Document
+
+    def needs_in(self, account_id: str) -> frozenset[str]:
+        """Name the role, and who is trusted in the account: IAM must know them by then."""
+        return self.needs | frozenset(_trusted(self.trust, account_id))
+
+
+@attrs.frozen(kw_only=True)
+class PutRolePermissionsBoundary(_OfRole, PutPermissionsBoundary):
+    """Set or replace the permissions boundary of a role."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteRolePermissionsBoundary(_OfRole, DeletePermissionsBoundary):
+    """Take the permissions boundary of a role away."""
+
+
+@attrs.frozen(kw_only=True)
+class PutRolePolicy(_OfRole, PutInlinePolicy):
+    """Put an inline policy into a role."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteRolePolicy(_OfRole, DeleteInlinePolicy):
+    """Delete an inline policy of a role."""
+
+
+@attrs.frozen(kw_only=True)
+class TagRole(_OfRole, Tag):
+    """Set tags on a role."""
+
+
+@attrs.frozen(kw_only=True)
+class AttachRolePolicy(_OfRole, AttachPolicy):
+    """Attach a managed policy to a role."""
+
+
+@attrs.frozen(kw_only=True)
+class DetachRolePolicy(_OfRole, DetachPolicy):
+    """Detach a managed policy from a role."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteRole(_OfRole, Delete):
+    """Delete a role."""
+
+
+def _trusted(trust: Document, account_id: str) -> Iterator[str]:
+    """Name the roles and users in an account whose ARNs *trust* has; in any, if none is given."""
+    for _, principal in trust.named:
+        match = _PRINCIPAL.fullmatch(principal)
+        if match and account_id in {"", match["account"]}:
+            yield f"{match['kind'] or Role.kind} {match['name'] or match['session']}"
+
+
+@attrs.frozen(kw_only=True)
+class CreateUser(_OfUser, CreatePrincipal):
+    """Make a user; fields as of `cwagent_iam.state.User`."""
+
+
+@attrs.frozen(kw_only=True)
+class PutUserPermissionsBoundary(_OfUser, PutPermissionsBoundary):
+    """Set or replace the permissions boundary of a user."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteUserPermissionsBoundary(_OfUser, DeletePermissionsBoundary):
+    """Take the permissions boundary of a user away."""
+
+
+@attrs.frozen(kw_only=True)
+class PutUserPolicy(_OfUser, PutInlinePolicy):
+    """Put an inline policy into a user."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteUserPolicy(_OfUser, DeleteInlinePolicy):
+    """Delete an inline policy of a user."""
+
+
+@attrs.frozen(kw_only=True)
+class TagUser(_OfUser, Tag):
+    """Set tags on a user."""
+
+
+@attrs.frozen(kw_only=True)
+class AttachUserPolicy(_OfUser, AttachPolicy):
+    """Attach a managed policy to a user."""
+
+
+@attrs.frozen(kw_only=True)
+class DetachUserPolicy(_OfUser, DetachPolicy):
+    """Detach a managed policy from a user."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteUser(_OfUser, Delete):
+    """Delete a user."""
+
+
+@attrs.frozen(kw_only=True)
+class DeleteAccessKey(_OfUser, BaseChange):
+    """Delete an access key of a user.
+
+    Attributes:
+        access_key_id: Its id.
+    """
+
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    sets: ClassVar[Mapping[str, str]] = {"AccessKeyId": "access_key_id"}
+    access_key_id: str
+
+    @property
+    def part(self) -> str:
+        """The id."""
+        return self.access_key_id
+
+    def _new_fields(self, entity: User) -> dict[str, Any]:
+        return {"access_keys": entity.access_keys - {self.access_key_id}}
+
+    def is_done_in(self, state: State) -> bool:
+        """Say whether the key is gone."""
+        user = state.find(User, self.name)
+        return user is None or self.access_key_id not in user.access_keys
+
+
+@attrs.frozen(kw_only=True)
+class CreateInstanceProfile(_OfProfile, Create):
+    """Make an instance profile, without a role."""
+
+
+@attrs.frozen(kw_only=True)
+class TagInstanceProfile(_OfProfile, Tag):
+    """Set tags on an instance profile."""
+
+
+@attrs.frozen(kw_only=True)
+class _Membership(_OfProfile, BaseChange):
+    sets: ClassVar[Mapping[str, str]] = {"RoleName": "role_name"}
+    role_name: str
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The profile and the role."""
+        return frozenset({self.target, self.part})
+
+    @property
+    def part(self) -> str:
+        """The role."""
+        return f"role {self.role_name}"
+
+
+@attrs.frozen(kw_only=True)
+class AddRoleToInstanceProfile(_Membership):
+    """Put a role into an empty instance profile.
+
+    Attributes:
+        role_name: The role.
+    """
+
+    symbol: ClassVar[Symbol] = "+"
+    wave: ClassVar[Wave] = Wave.FINISH
+
+
+@attrs.frozen(kw_only=True)
+class RemoveRoleFromInstanceProfile(_Membership):
+    """Take a role out of an instance profile.
+
+    Attributes:
+        role_name: The role.
+        replaced_by: The role that is put in its place; not compared.
+    """
+
+    symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    replaced_by: str | None = attrs.field(default=None, eq=False)
+
+    @property
+    def leads_to(self) -> AddRoleToInstanceProfile | None:
+        """The change that puts another role in, if one does."""
+        role_name = self.replaced_by
+        return AddRoleToInstanceProfile(name=self.name, role_name=role_name) if role_name else None
+
+    @property
+    def due(self) -> Wave:
+        """Right before another role is put in, so that no other profile is empty meanwhile."""
+        return self.wave if self.replaced_by is None else Wave.FINISH
+
+    @property
+    def detail(self) -> str:
+        """The role, and when it is replaced what instances see of that.
+
+        Source: the IAM user guide, "Use instance profiles" and "Troubleshoot IAM and Amazon EC2".
+        """
+        if self.replaced_by is None:
+            return self.part
+        return (
+            f"{self.part}, replaced by {self.replaced_by}; "
+            "instances that run notice it later, when their credentials rotate"
+        )
+
+    def _new_fields(self, entity: InstanceProfile) -> dict[str, Any]:
+        return {"role_name": None} if entity.role_name == self.role_name else {}
+
+
+@attrs.frozen(kw_only=True)
+class DeleteInstanceProfile(_OfProfile, Delete):
+    """Delete an instance profile that holds no role."""
+
+
+Creation: TypeAlias = CreateRole | CreateUser | CreateInstanceProfile
+Tagging: TypeAlias = TagRole | TagUser | TagInstanceProfile
+Deletion: TypeAlias = DeleteRole | DeleteUser | DeleteInstanceProfile
+Attachment: TypeAlias = AttachRolePolicy | AttachUserPolicy
+Detachment: TypeAlias = DetachRolePolicy | DetachUserPolicy
+InlinePut: TypeAlias = PutRolePolicy | PutUserPolicy
+InlineDeletion: TypeAlias = DeleteRolePolicy | DeleteUserPolicy
+BoundaryPut: TypeAlias = PutRolePermissionsBoundary | PutUserPermissionsBoundary
+BoundaryDeletion: TypeAlias = DeleteRolePermissionsBoundary | DeleteUserPermissionsBoundary
+
+Change: TypeAlias = (
+    Creation
+    | Tagging
+    | Deletion
+    | Attachment
+    | Detachment
+    | InlinePut
+    | InlineDeletion
+    | BoundaryPut
+    | BoundaryDeletion
+    | UpdateRole
+    | UpdateAssumeRolePolicy
+    | AddRoleToInstanceProfile
+    | RemoveRoleFromInstanceProfile
+    | DeleteAccessKey
+)
 """The closed list of changes, so that a forgotten case is a type error."""
+
+ChangeT = TypeVar("ChangeT", bound=BaseChange)
+ByKind: TypeAlias = Mapping[type[Entity], type[ChangeT]]
+"""The class for each kind of entity that has such a change."""
+
+CREATE: ByKind[Creation] = {
+    Role: CreateRole,
+    User: CreateUser,
+    InstanceProfile: CreateInstanceProfile,
+}
+TAG: ByKind[Tagging] = {Role: TagRole, User: TagUser, InstanceProfile: TagInstanceProfile}
+DELETE: ByKind[Deletion] = {
+    Role: DeleteRole,
+    User: DeleteUser,
+    InstanceProfile: DeleteInstanceProfile,
+}
+ATTACH: ByKind[Attachment] = {Role: AttachRolePolicy, User: AttachUserPolicy}
+DETACH: ByKind[Detachment] = {Role: DetachRolePolicy, User: DetachUserPolicy}
+PUT: ByKind[InlinePut] = {Role: PutRolePolicy, User: PutUserPolicy}
+DELETE_INLINE: ByKind[InlineDeletion] = {Role: DeleteRolePolicy, User: DeleteUserPolicy}
+BOUND: ByKind[BoundaryPut] = {Role: PutRolePermissionsBoundary, User: PutUserPermissionsBoundary}
+UNBOUND: ByKind[BoundaryDeletion] = {
+    Role: DeleteRolePermissionsBoundary,
+    User: DeleteUserPermissionsBoundary,
+}

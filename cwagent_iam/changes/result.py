@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cwagent_iam.changes.change_set import ChangeSet
+from cwagent_iam.changes.change_set import ChangeSet, Extra
 from cwagent_iam.display import html_block
 
 if TYPE_CHECKING:
-    from cwagent_iam.changes.extra import Extra
     from cwagent_iam.changes.operations import Change
     from cwagent_iam.findings import Finding
     from cwagent_iam.keys import AccessKey

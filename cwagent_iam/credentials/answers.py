@@ -1,4 +1,4 @@
-"""Requests about access keys in the words of the rules, and what is in the answers of IAM."""
+"""Access keys in IAM's replies, and changes of access keys as errors report them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import attrs
 from botocore.exceptions import ParamValidationError
 
-from cwagent_iam.aws import code_of, reason_of
 from cwagent_iam.keys import Note, SeenKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+
+    from cwagent_iam.requests import Refusal
 
 Deletion: TypeAlias = Literal["deleted", "not there", "in doubt"]
 """IAM says it is done; knows no such key, or not yet; or says so after a reply was lost."""
@@ -25,7 +26,7 @@ _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 @attrs.frozen
 class KeyRequest:
-    """A request about a user's access keys, as rules and errors need to know it.
+    """A change of a user's access keys, as errors report it.
 
     Attributes:
         operation: The IAM operation.
@@ -37,31 +38,26 @@ class KeyRequest:
 
     @property
     def target(self) -> str:
-        """The kind and name of what it is done to."""
+        """The kind and name of the user."""
         return f"user {self.user_name}"
 
     @property
     def part(self) -> str:
-        """Empty: it is about the user."""
+        """Empty, because the change is reported for the whole user."""
         return ""
 
     @property
-    def needs(self) -> frozenset[str]:
-        """The kind and name of everything that it touches."""
-        return frozenset({self.target})
-
-    @property
     def permissions(self) -> frozenset[str]:
-        """The IAM actions that the caller must be allowed."""
+        """The IAM actions that the caller needs."""
         return frozenset({f"iam:{self.operation}"})
 
 
 @attrs.frozen(kw_only=True)
 class KeyUse:
-    """What IAM knows of the use of a key.
+    """The owner and the last use of a key.
 
     Attributes:
-        owner: The name of the user whose key it is.
+        owner: The name of the user who has the key.
         at: When it was last used, in seconds since 1970; `None` if never.
     """
 
@@ -69,22 +65,21 @@ class KeyUse:
     at: float | None
 
 
-def keys_in(pages: Iterable[Any]) -> tuple[SeenKey, ...]:
-    """Return the keys in the *pages* of a list, sorted, without their last use."""
+def keys_in(reply: Mapping[str, Any]) -> tuple[SeenKey, ...]:
+    """Return the keys in a complete list, oldest first, without their last use."""
     keys = (
         SeenKey(
             access_key_id=key["AccessKeyId"],
             active=key["Status"] == "Active",
             created=key["CreateDate"].timestamp(),
         )
-        for page in pages
-        for key in page["AccessKeyMetadata"]
+        for key in reply["AccessKeyMetadata"]
     )
     return tuple(sorted(keys, key=lambda key: (key.created, key.access_key_id)))
 
 
 def note_on(user: Mapping[str, Any]) -> Note | None:
-    """Return what is noted on *user*; `None` if there is no note, or no sense in it."""
+    """Return the note in the tags of *user*; `None` if there is none, or it is malformed."""
     texts = (tag["Value"] for tag in user.get("Tags", []) if tag["Key"] == NOTE_TAG)
     words = next(texts, "").split()
     try:
@@ -96,20 +91,22 @@ def note_on(user: Mapping[str, Any]) -> Note | None:
 
 
 def tag_of(note: Note) -> dict[str, str]:
-    """Return *note* as it is written on the user."""
+    """Return *note* as a tag of the user."""
     date = datetime.fromtimestamp(note.since, UTC).strftime(_TIME)
     text = f"{note.access_key_id} {'active' if note.active else 'inactive'} {date}"
     return {"Key": NOTE_TAG, "Value": text}
 
 
-def is_of_no_key(error: BaseException) -> bool:
-    """Say whether IAM knows no such key: it denies to tell, and gives no policy as the reason."""
-    words = reason_of(error)
-    denied = code_of(error) == "AccessDenied" and "on resource: access key" in words
-    unknown = code_of(error) == "NoSuchEntity" or (denied and "because" not in words)
-    return unknown or is_of_nonsense(error)
+def is_unknown_key(refusal: Refusal) -> bool:
+    """Return whether IAM does not know the key.
+
+    For an unknown key IAM may return AccessDenied without naming a policy as the reason.
+    """
+    denied = refusal.code == "AccessDenied" and "on resource: access key" in refusal.message
+    unknown = refusal.code == "NoSuchEntity" or (denied and "because" not in refusal.message)
+    return unknown or is_malformed_id(refusal)
 
 
-def is_of_nonsense(error: BaseException) -> bool:
-    """Say whether what stood for the id of a key cannot be one, as a placeholder in a file."""
-    return isinstance(error, ParamValidationError) or code_of(error) == "ValidationError"
+def is_malformed_id(refusal: Refusal) -> bool:
+    """Return whether the id is malformed, such as a placeholder in a file."""
+    return isinstance(refusal.error, ParamValidationError) or refusal.code == "ValidationError"

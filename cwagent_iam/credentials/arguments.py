@@ -6,9 +6,9 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.arguments import reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,15 +19,6 @@ Check: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
 """What attrs calls with an object, an attribute and its value."""
 
 
-def refuse(argument: str, value: object, rule: str) -> NoReturn:
-    """Refuse an argument.
-
-    Raises:
-        IntentError: Always.
-    """
-    raise IntentError(problems=(Problem.of(argument, value, rule),))
-
-
 def at_home(path: object) -> Path:
     """Return the path of a file, where a ``~`` at the beginning is the user's home.
 
@@ -35,11 +26,11 @@ def at_home(path: object) -> Path:
         IntentError: When it is no path.
     """
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        refuse("path", path, "must be the path of a file")
+        reject("path", path, "must be the path of a file")
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        refuse("path", path, "must not begin with the home of a user who does not exist")
+        reject("path", path, "must not begin with the home of a user who does not exist")
 
 
 def fitting(pattern: str, rule: str, *, optional: bool = False) -> Check:
@@ -48,7 +39,7 @@ def fitting(pattern: str, rule: str, *, optional: bool = False) -> Check:
     def check(_: object, attribute: Any, value: object) -> None:
         fits = isinstance(value, str) and re.fullmatch(pattern, value)
         if not fits and not (optional and value is None):
-            refuse(attribute.name, value, rule)
+            reject(attribute.name, value, rule)
 
     return check
 
@@ -56,7 +47,7 @@ def fitting(pattern: str, rule: str, *, optional: bool = False) -> Check:
 def seconds(_: object, attribute: Any, value: object) -> None:
     """Refuse what is no number of seconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        refuse(attribute.name, value, "must be a number of seconds, 0 or more")
+        reject(attribute.name, value, "must be a number of seconds, 0 or more")
 
 
 kms_key: Check = fitting(r"\S+", "must be a key's id, ARN or alias, or None", optional=True)

@@ -40,15 +40,6 @@ class CommonConfig:
     lock_timeout: float = attrs.field(default=10.0, kw_only=True, validator=seconds)
 
     @sealed
-    def points_at(self, profile: str, file: Path) -> bool:
-        """Say whether the agent is told to use *profile* in *file*.
-
-        Raises:
-            StoreError: When it cannot be read.
-        """
-        return self._pointed(profile, file) is None
-
-    @sealed
     def check(self, profile: str, file: Path) -> None:
         """Do all that pointing does, but for replacing the file.
 

@@ -9,11 +9,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
-import tenacity
 
+from cwagent_iam.aws.sender import attempt
 from cwagent_iam.credentials.looking import (
     LONGEST_LAG,
     agreed_for_long,
@@ -35,7 +35,8 @@ from cwagent_iam.errors import (
 )
 from cwagent_iam.events import KeyDelivered, KeyMade
 from cwagent_iam.keys import AccessKey, Blocked, Keep, step_to_deliver
-from cwagent_iam.propagation import DENSE
+from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.requests import Reply, Request
 
 if TYPE_CHECKING:
     from cwagent_iam.credentials.requests import KeyRequests
@@ -57,7 +58,15 @@ def ensure_key(requests: KeyRequests, store: KeyStore) -> AccessKey:
         PropagationTimeoutError: When the key was delivered, but AWS does not let it in in time; or
             when IAM's lists do not agree in time, so that nothing was made.
     """
-    requests.run.known.add(f"user {requests.user_name}")
+    requests.exists = True
+    try:
+        return _ensured(requests, store)
+    except CwAgentIamError as error:
+        error.applied = tuple(requests.applied)
+        raise
+
+
+def _ensured(requests: KeyRequests, store: KeyStore) -> AccessKey:
     view = glance(requests, store)
     if view.unheld or not isinstance(step_to_deliver(view), Keep):
         view = look(requests, store)
@@ -90,7 +99,7 @@ def make_key(requests: KeyRequests, store: KeyStore, view: KeyView) -> AccessKey
     """Make a key, deliver it and see AWS let it in.
 
     Args:
-        requests: Whose key, and in which run.
+        requests: Whose key.
         store: The store.
         view: What was seen, with room for a key; the store holds the same key as then.
 
@@ -155,7 +164,7 @@ class _Delivery:
         Raises:
             DeliveryError: When the store does not hold it, or nobody knows.
         """
-        new, run = self.new.access_key_id, self.requests.run
+        new, emit = self.new.access_key_id, self.requests.executor.emit
         try:
             complaint = self._write()
             if not self._holds_it(complaint):
@@ -165,8 +174,8 @@ class _Delivery:
         except BaseException as interrupt:
             self._undo_at_once(interrupt)
             raise
-        run.tell(KeyMade, access_key_id=new)
-        run.tell(KeyDelivered, access_key_id=new, store=self.name)
+        emit(KeyMade(access_key_id=new))
+        emit(KeyDelivered(access_key_id=new, store=self.name))
         return complaint
 
     def _write(self) -> StoreError | None:
@@ -199,9 +208,9 @@ class _Delivery:
 
         Where it complains, and held no key that works, nothing is lost by not waiting.
         """
-        run, before = self.requests.run, self.view.held
+        requests, before = self.requests, self.view.held
         hasty = complaint is not None and self.view.held_key is None
-        late = run.seconds + LONGEST_LAG
+        late = requests.seconds + LONGEST_LAG
 
         def read() -> str | StoreError | None:
             try:
@@ -211,22 +220,18 @@ class _Delivery:
 
         def may_change(held: str | StoreError | None) -> bool:
             early = held == before and not hasty
-            return (early or isinstance(held, StoreError)) and run.seconds < late
+            return (early or isinstance(held, StoreError)) and requests.seconds < late
 
         why = (DENSE, f"{self.name} does not show the access key")
-        retrying: Any = run.retrying(tenacity.retry_if_result(may_change), lambda: why)
-        try:
-            held: str | StoreError | None = retrying(read)
-        except tenacity.RetryError as error:
-            held = error.last_attempt.result()
-            if held == before and self.view.held_key:
-                problem = "the time was up before it could have shown what was written"
-                return StoreError(store=self.name, problem=problem)
+        held, _ = requests.repeat(read, lambda held: why if may_change(held) else None)
+        if may_change(held) and held == before and self.view.held_key:
+            problem = "the time was up before it could have shown what was written"
+            return StoreError(store=self.name, problem=problem)
         return held
 
     def _doubt(self, reason: str) -> NoReturn:
         """Leave the key alone: deleting it might leave the store without any."""
-        self.requests.run.tell(KeyMade, access_key_id=self.new.access_key_id)
+        self.requests.executor.emit(KeyMade(access_key_id=self.new.access_key_id))
         before = f"; it had held {self.view.held}" if self.view.held else ""
         raise self._failed(fate="in doubt", reason=f"{reason}{before}")
 
@@ -235,7 +240,7 @@ class _Delivery:
         raise self._failed(fate="deleted", reason=reason)
 
     def _delete(self, reason: str) -> None:
-        self.requests.run.tell(KeyMade, access_key_id=self.new.access_key_id)
+        self.requests.executor.emit(KeyMade(access_key_id=self.new.access_key_id))
         try:
             delete(self.requests, self.new.access_key_id, new=True)
         except CwAgentIamError as error:
@@ -250,7 +255,6 @@ class _Delivery:
             fate=fate,
             store=self.name,
             reason=reason,
-            applied=tuple(self.requests.run.applied),
         )
 
     def _undo_at_once(self, interrupt: BaseException) -> None:
@@ -263,10 +267,10 @@ class _Delivery:
             held = guarded(self.store, "read", self.store.held, self.new.secret)
             if held != self.new.access_key_id and not self.view.held_key:
                 fate = "it may still exist"
-                self.requests.clients.once.delete_access_key(
-                    UserName=self.new.user_name, AccessKeyId=self.new.access_key_id
-                )
-                fate = "it was deleted"
+                names = {"UserName": self.new.user_name, "AccessKeyId": self.new.access_key_id}
+                client = self.requests.executor.clients.of("iam")
+                if isinstance(attempt(client, Request("DeleteAccessKey", names)), Reply):
+                    fate = "it was deleted"
         except BaseException:  # noqa: BLE001, S110 - the first interrupt is the one to tell of
             pass
         interrupt.add_note(f"access key {self.new.access_key_id} was made, and {fate}")

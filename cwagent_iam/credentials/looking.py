@@ -6,17 +6,16 @@ at another; what is decided on a list that flaps makes a key too many.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
-import tenacity
 
-from cwagent_iam.aws import said
 from cwagent_iam.credentials.sealing import guarded
 from cwagent_iam.errors import Conflict, KeyConflictError, PropagationTimeoutError
 from cwagent_iam.events import KeyChanged
 from cwagent_iam.keys import KeyView, SeenKey, described
-from cwagent_iam.propagation import DENSE, GOOD_LOOKS
+from cwagent_iam.reconcile.loop import COPIES
+from cwagent_iam.reconcile.rules import DENSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from cwagent_iam.credentials.requests import KeyRequests
     from cwagent_iam.credentials.store import KeyStore
     from cwagent_iam.keys import Blocked, Obstacle
-    from cwagent_iam.propagation import Run
 
 _T = TypeVar("_T")
 
@@ -46,9 +44,7 @@ def look(requests: KeyRequests, store: KeyStore) -> KeyView:
         PropagationTimeoutError: When the lists do not hold still in time.
     """
     held = guarded(store, "read", store.held)
-    run, user_name = requests.run, requests.user_name
-    left = max(run.propagation.timeout - run.seconds, 0.0)
-    late = run.seconds + min(LONGEST_LAG, left / 2)
+    late = requests.seconds + min(LONGEST_LAG, requests.left / 2)
 
     def whole(keys: tuple[SeenKey, ...]) -> KeyView | None:
         # A host that lags may hide a key that another one has shown, and all its lists agree.
@@ -57,15 +53,15 @@ def look(requests: KeyRequests, store: KeyStore) -> KeyView:
             return None
         owner = None
         if held is not None and all(key.access_key_id != held for key in keys):
-            if run.seconds < late:
+            if requests.seconds < late:
                 return None
             owner = requests.owner_of(held)
-        if owner is not None and owner.lower() == user_name.lower():
+        if owner is not None and owner.lower() == requests.user_name.lower():
             return None
         used = with_uses(requests, keys)
         if used is None:
             return None
-        return KeyView(keys=used, held=held, owner=owner, now=run.propagation.now())
+        return KeyView(keys=used, held=held, owner=owner, now=requests.propagation.now())
 
     view = agreed(requests, whole, waiting_for=held or "")
     return attrs.evolve(view, note=requests.note())
@@ -79,7 +75,7 @@ def glance(requests: KeyRequests, store: KeyStore) -> KeyView:
         ObserveError: When AWS refuses a read, or gives no answer in time.
     """
     held = guarded(store, "read", store.held)
-    return KeyView(keys=requests.listed(), held=held, now=requests.run.propagation.now())
+    return KeyView(keys=requests.listed(), held=held, now=requests.propagation.now())
 
 
 def with_uses(requests: KeyRequests, keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...] | None:
@@ -105,42 +101,40 @@ def agreed(
         ObserveError: When AWS refuses a read, or gives no answer in time.
         PropagationTimeoutError: When they do not in time; it names the key *waiting_for*.
     """
-    run = requests.run
-    began = run.seconds
+    began = requests.seconds
 
     def several() -> _T | None:
         first = requests.listed()
-        same = all(requests.listed() == first for _ in range(GOOD_LOOKS - 1))
+        same = all(requests.listed() == first for _ in range(COPIES - 1))
         return judge(first) if same else None
 
-    must_look_again = tenacity.retry_if_result(lambda answer: answer is None)
-    retrying: Any = run.retrying(must_look_again, lambda: (DENSE, _UNSTEADY))
-    try:
-        answer: _T = retrying(several)
-    except tenacity.RetryError as error:
+    answer, looks = requests.repeat(
+        several, lambda answer: (DENSE, _UNSTEADY) if answer is None else None
+    )
+    if answer is None:
         hidden = "" if waiting_for in requests.shown else waiting_for
-        raise too_late(run, error, began, hidden) from None
+        raise too_late(requests, looks, began, hidden)
     return answer
 
 
 def too_late(
-    run: Run, error: tenacity.RetryError, began: float, access_key_id: str
+    requests: KeyRequests, looks: int, began: float, access_key_id: str
 ) -> PropagationTimeoutError:
     """Return the error that tells of a key that AWS did not show, or let in, in time.
 
     Args:
-        run: What went on.
-        error: What the last attempt ended with.
-        began: When the first one was made, in seconds since the run began.
+        requests: Whose key.
+        looks: How often AWS was asked.
+        began: When that began, in seconds since *requests* did.
         access_key_id: The key; empty if it is the lists that did not agree.
     """
+    last = requests.refusal
     return PropagationTimeoutError(
         missing=(),
         unusable_key=access_key_id,
-        attempts=error.last_attempt.attempt_number,
-        seconds=run.seconds - began,
-        last_error=said(run.last_error),
-        applied=tuple(run.applied),
+        attempts=looks,
+        seconds=requests.seconds - began,
+        last_error=last.summary if last else "",
     )
 
 
@@ -166,25 +160,24 @@ def agreed_for_long(requests: KeyRequests, judge: Callable[[tuple[SeenKey, ...]]
         ObserveError: When AWS refuses a read, or gives no answer in time.
         PropagationTimeoutError: When they do not in time.
     """
-    late = requests.run.seconds + LONGEST_LAG
-    return agreed(requests, lambda keys: judge(keys) if requests.run.seconds >= late else None)
+    late = requests.seconds + LONGEST_LAG
+    return agreed(requests, lambda keys: judge(keys) if requests.seconds >= late else None)
 
 
 def delete(requests: KeyRequests, access_key_id: str, *, new: bool = False) -> None:
     """Delete a key and make sure that it is gone.
 
     Args:
-        requests: Whose key, and in which run.
+        requests: Whose key.
         access_key_id: The key.
-        new: Whether this run has made it, so that IAM may deny for a while that it is there.
+        new: Whether this call has made it, so that IAM may deny for a while that it is there.
 
     Raises:
         ApplyError: When AWS refuses it, or gives no answer in time.
         ObserveError: When AWS refuses a read, or gives no answer in time.
         PropagationTimeoutError: When it cannot be seen in time that it is gone.
     """
-    run = requests.run
-    began = run.seconds
+    began = requests.seconds
 
     def is_gone() -> bool:
         answer = requests.delete(access_key_id)
@@ -195,16 +188,13 @@ def delete(requests: KeyRequests, access_key_id: str, *, new: bool = False) -> N
         keys = agreed_for_long(requests, lambda keys: keys)
         return all(key.access_key_id != access_key_id for key in keys)
 
-    retrying = run.retrying(
-        tenacity.retry_if_result(lambda gone: not gone),
-        lambda: (DENSE, "IAM does not know the access key yet"),
+    gone, looks = requests.repeat(
+        is_gone, lambda gone: None if gone else (DENSE, "IAM does not know the access key yet")
     )
-    try:
-        retrying(is_gone)
-    except tenacity.RetryError as error:
-        raise too_late(run, error, began, access_key_id) from None
+    if not gone:
+        raise too_late(requests, looks, began, access_key_id)
     requests.deleted.add(access_key_id)
-    run.tell(KeyChanged, operation="DeleteAccessKey", access_key_id=access_key_id)
+    requests.executor.emit(KeyChanged(operation="DeleteAccessKey", access_key_id=access_key_id))
 
 
 def conflict_over(
@@ -220,8 +210,7 @@ def conflict_over(
         differences=(),
         advice=advice.format(store=store),
     )
-    applied = tuple(requests.run.applied)
-    return KeyConflictError(conflicts=(conflict,), keys=blocked.keys, applied=applied)
+    return KeyConflictError(conflicts=(conflict,), keys=blocked.keys)
 
 
 _WORDS: dict[Obstacle, tuple[str, str]] = {

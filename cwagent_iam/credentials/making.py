@@ -5,27 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 import attrs
-import tenacity
 
-from cwagent_iam.aws import code_of, may_be_done, reason_of
-from cwagent_iam.credentials.answers import KeyRequest
 from cwagent_iam.credentials.looking import agreed_for_long, delete, with_uses
+from cwagent_iam.credentials.requests import transient
 from cwagent_iam.credentials.sealing import guarded
-from cwagent_iam.credentials.secret import NewAccessKey
-from cwagent_iam.errors import (
-    ApplyError,
-    CwAgentIamError,
-    DeliveryError,
-    PropagationTimeoutError,
-)
+from cwagent_iam.errors import CwAgentIamError, DeliveryError, PropagationTimeoutError
 from cwagent_iam.keys import Delivered, InDoubt, LostRequest, NotDone, Ours, verdict_on
-from cwagent_iam.propagation import FINAL, rule_for
+from cwagent_iam.reconcile.rules import RIVALS
+from cwagent_iam.requests import Refusal
 
 if TYPE_CHECKING:
     from cwagent_iam.credentials.requests import KeyRequests
+    from cwagent_iam.credentials.secret import NewAccessKey
     from cwagent_iam.credentials.store import KeyStore
     from cwagent_iam.keys import SeenKey
-    from cwagent_iam.propagation import Rule
+    from cwagent_iam.reconcile.rules import Pace
 
 _LOST = "the reply to CreateAccessKey was lost, and"
 _RIVAL = "somebody else makes access keys too"
@@ -37,47 +31,31 @@ class Creation:
 
     requests: KeyRequests
     store: KeyStore
-    rule: Rule = FINAL
 
     def key(self) -> NewAccessKey | None:
-        """Return a new key; `None` if somebody else was faster."""
-        run = self.requests.run
-        began = run.seconds
-        must_try_again = tenacity.retry_if_result(
-            lambda answer: (
-                isinstance(answer, BaseException) and self.rule.outcome in {"wait", "read back"}
-            )
-        )
-        retrying = run.retrying(must_try_again, lambda: (self.rule.pace, self.rule.reason))
-        try:
-            answer = retrying(self._ask)
-        except tenacity.RetryError as error:
-            answer = error.last_attempt.result()
-        if not isinstance(answer, BaseException):
+        """Return a new key; `None` if another process was faster."""
+        requests = self.requests
+        began = requests.seconds
+        answer, attempts = requests.repeat(self._ask, self._why)
+        if not isinstance(answer, Refusal):
             return answer
-        if code_of(answer) == "LimitExceeded" and run.pause(_RIVAL):
+        if answer.code == "LimitExceeded" and requests.pause(RIVALS, _RIVAL):
             return None
-        raise ApplyError(
-            operation="CreateAccessKey",
-            target=f"user {self.requests.user_name}",
-            code=code_of(answer),
-            reason=reason_of(answer),
-            attempts=retrying.statistics["attempt_number"],
-            seconds=run.seconds - began,
-            applied=tuple(run.applied),
-            remaining=(KeyRequest("CreateAccessKey", self.requests.user_name),),
-        ) from answer
+        raise requests.failed(requests.creation, answer, attempts, began)
 
-    def _ask(self) -> NewAccessKey | BaseException | None:
+    def _why(self, answer: NewAccessKey | Refusal | None) -> tuple[Pace, str] | None:
+        """Return pace and reason of the pause before the next attempt; `None` if there is none."""
+        if not isinstance(answer, Refusal):
+            return None
+        return self.requests.why(self.requests.creation, answer) or transient(answer)
+
+    def _ask(self) -> NewAccessKey | Refusal | None:
         """Ask once; return the key, why there is none, or `None` if one was delivered by others."""
         before, since = frozenset(self.requests.shown), self.requests.aws_time
         try:
             answer = self.requests.create()
-            if isinstance(answer, NewAccessKey):
-                return answer
-            request = KeyRequest("CreateAccessKey", self.requests.user_name)
-            self.rule = rule_for(answer, request, self.requests.run)
-            overtaken = may_be_done(answer) and self._reconcile(before, since)
+            lost = isinstance(answer, Refusal) and answer.unacknowledged
+            overtaken = lost and self._reconcile(before, since)
         except CwAgentIamError:
             raise
         except BaseException as interrupt:
@@ -130,5 +108,4 @@ class Creation:
             store=str(self.store),
             reason=reason,
             suspects=suspects,
-            applied=tuple(self.requests.run.applied),
         )

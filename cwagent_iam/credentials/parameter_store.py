@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from cwagent_iam.arguments import plain, plain_if_named
-from cwagent_iam.aws import code_of
 from cwagent_iam.credentials.arguments import fitting, kms_key
 from cwagent_iam.credentials.sealing import sealed
 from cwagent_iam.credentials.written import as_json, ask, holds, id_in, refused
 from cwagent_iam.errors import StoreError
+from cwagent_iam.requests import Refusal
 
 if TYPE_CHECKING:
     from cwagent_iam.aws import AWSSession
@@ -75,22 +75,20 @@ class ParameterStoreSecret:
         held, version = self._read()
         if held != replacing:
             self._overtaken()
-        more: dict[str, Any] = {"KeyId": self.kms_key_id} if self.kms_key_id else {}
-        reply = ask(
-            "ssm",
+        outcome = ask(
             self.session,
-            "put_parameter",
+            "PutParameter",
             Name=self.name,
             Value=as_json(key),
             Type=_TYPE,
             Overwrite=version > 0,
-            **more,
+            KeyId=self.kms_key_id,
         )
-        if isinstance(reply, BaseException):
-            # A request that botocore repeats after a lost reply is refused, though it was done.
+        if isinstance(outcome, Refusal):
+            # A request whose reply was lost may have been carried out.
             if not holds(self, key):
-                raise refused(self, "PutParameter", reply)
-        elif reply["Version"] > version + 1 + reply["ResponseMetadata"].get("RetryAttempts", 0):
+                raise refused(self, "PutParameter", outcome)
+        elif outcome.content["Version"] > version + outcome.attempts:
             self._overtaken()
 
     def __str__(self) -> str:
@@ -99,12 +97,12 @@ class ParameterStoreSecret:
 
     def _read(self) -> tuple[str | None, int]:
         """Return the id of the key in it, and its version; 0 if there is none."""
-        reply = ask("ssm", self.session, "get_parameter", Name=self.name, WithDecryption=True)
-        if isinstance(reply, BaseException):
-            if code_of(reply) == "ParameterNotFound":
+        outcome = ask(self.session, "GetParameter", Name=self.name, WithDecryption=True)
+        if isinstance(outcome, Refusal):
+            if outcome.code == "ParameterNotFound":
                 return None, 0
-            raise refused(self, "GetParameter", reply)
-        found = reply["Parameter"]
+            raise refused(self, "GetParameter", outcome)
+        found = outcome.content["Parameter"]
         if found["Type"] != _TYPE:
             problem = f"it is a {found['Type']}, which is not encrypted: name another place"
             raise StoreError(store=str(self), problem=problem)

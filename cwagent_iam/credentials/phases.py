@@ -27,6 +27,7 @@ from cwagent_iam.keys import (
     step_to_rotate,
     step_to_undo,
 )
+from cwagent_iam.reconcile.rules import RIVALS
 
 if TYPE_CHECKING:
     from cwagent_iam.credentials.requests import KeyRequests
@@ -41,7 +42,7 @@ class Rotation:
     """One call.
 
     Attributes:
-        requests: Whose keys, and in which run.
+        requests: Whose keys.
         store: The store.
         terms: How long the phases are.
         done: What it has done, in words.
@@ -83,7 +84,7 @@ class Rotation:
     def _look(self) -> KeyView:
         """Look, and take what this call itself has done as done, whatever a host still shows."""
         view = look(self.requests, self.store)
-        self.requests.run.known.add(f"user {self.requests.user_name}")
+        self.requests.exists = True
         gone = self.requests.deleted
         keys = tuple(key for key in view.keys if key.access_key_id not in gone)
         if self._made and self._made.access_key_id == view.held and view.held_key is None:
@@ -114,7 +115,7 @@ class Rotation:
         """Make and deliver a key, unless somebody else is faster."""
         made = make_key(self.requests, self.store, view)
         if made:
-            name, now = made.access_key_id, self.requests.run.propagation.now()
+            name, now = made.access_key_id, self.requests.propagation.now()
             self._made = SeenKey(access_key_id=name, active=True, created=now)
             self.done.append(f"made and delivered {name}")
 
@@ -124,11 +125,12 @@ class Rotation:
         The note comes first: a program that dies in between must not shorten what follows.
         """
         self._note(key, active=active)
-        same, run = key.access_key_id, self.requests.run
+        same, requests = key.access_key_id, self.requests
         try:
-            self.requests.set_active(same, active=active)
+            requests.set_active(same, active=active)
         except ApplyError as error:
-            if error.code == "NoSuchEntity" and run.pause("the access key seems to be gone"):
+            gone = error.code == "NoSuchEntity"
+            if gone and requests.pause(RIVALS, "the access key seems to be gone"):
                 return False
             raise
         self.done.append(f"{'reactivated' if active else 'deactivated'} {same}")
@@ -136,11 +138,11 @@ class Rotation:
         def is_shown(keys: tuple[SeenKey, ...]) -> bool:
             return all(each.active is active for each in keys if each.access_key_id == same)
 
-        steady(self.requests, is_shown, waiting_for=same)
+        steady(requests, is_shown, waiting_for=same)
         return True
 
     def _note(self, key: SeenKey, *, active: bool) -> None:
-        now = self.requests.run.propagation.now()
+        now = self.requests.propagation.now()
         note = Note(access_key_id=key.access_key_id, active=active, since=now)
         self.requests.write_note(note)
         self._noted = note
@@ -150,13 +152,12 @@ class Rotation:
 
         Somebody may have brought the key back a moment ago.
         """
-        run, name = self.requests.run, key.access_key_id
-        left = max(run.propagation.timeout - run.seconds, 0.0)
-        until = run.seconds + min(LONGEST_LAG, left / 2)
-        steady(self.requests, lambda _: run.seconds >= until)
+        requests, name = self.requests, key.access_key_id
+        until = requests.seconds + min(LONGEST_LAG, requests.left / 2)
+        steady(requests, lambda _: requests.seconds >= until)
         _, step = self._next()
         if isinstance(step, Delete) and step.key.access_key_id == name:
-            delete(self.requests, name)
+            delete(requests, name)
             self.done.append(f"deleted {name}")
 
 

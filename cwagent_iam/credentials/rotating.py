@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, assert_never
 
 import attrs
 
-from cwagent_iam.arguments import plain
-from cwagent_iam.aws import IAMClients
+from cwagent_iam.arguments import plain, refuse
 from cwagent_iam.credentials.delivering import settle as settle_store
 from cwagent_iam.credentials.phases import Rotation
 from cwagent_iam.credentials.requests import KeyRequests
 from cwagent_iam.credentials.store import store_problems
-from cwagent_iam.errors import CwAgentIamError, IntentError, Problem
+from cwagent_iam.errors import CwAgentIamError, Problem
+from cwagent_iam.executor import Executor
 from cwagent_iam.keys import (
     Blocked,
     Deactivate,
@@ -36,7 +36,6 @@ from cwagent_iam.keys import (
     step_to_undo,
 )
 from cwagent_iam.limits import USER_NAME_LENGTH, name_problems
-from cwagent_iam.propagation import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,57 +100,56 @@ def rotate_access_key(
     propagation: Propagation | None = None,
     on_event: OnEvent | None = None,
 ) -> RotationStatus:
-    """Do what is due about a user's access key now, and say what comes next; call it daily.
+    """Do the due step of rotating a user's access key; call this daily.
 
-    The store is the only one that has the user's key: where another server uses a key of the same
-    user, that key is seen as the old one, and safe only as long as it is used within *settle*.
-    IAM notes the use of a key with some hours' delay, so *settle* should be a day or more. The
-    caller's credentials do all of it; the new key is used to see whether AWS lets it in, no more.
+    The store must be the only one with a key of this user. If another server uses a key of the same
+    user, that key counts as the old one, and stays active only if it is used within *settle*. IAM
+    reports the last use of a key some hours late, so *settle* should be a day or more. The new key
+    signs only the request that verifies it; the caller's credentials sign all others.
 
     Args:
-        user_name: The user.
-        deliver: The store with the user's key; if it holds none, one is made.
-        max_age: How old a key may become, in seconds; more than *settle* and *grace* together.
-        settle: How long the old key must have been unused before it is deactivated, in seconds. An
-            agent goes on with the old one for ten minutes or so.
-        grace: How long it stays inactive before it is deleted, in seconds.
-        undo: Bring back the key that is inactive, and do nothing else.
-        session: The session whose credentials and partition are used; boto3's default if `None`.
-            STS is asked through it, whatever *iam* is: the new key is tried out there, and it tells
-            whose key an unknown one is.
-        iam: A client to use as it is, instead of one built from *session*.
-        propagation: How long to wait until IAM shows what was written; 60 seconds if `None`.
-        on_event: Called with each of `cwagent_iam.events`.
+        user_name: The name of the user.
+        deliver: The store with the user's key; if it holds none, a key is created.
+        max_age: The age from which a key is rotated, in seconds; more than *settle* and *grace*
+            together. Default: 90 days.
+        settle: How long the old key must be unused before it is deactivated, in seconds. An agent
+            uses the old key for about ten minutes more. Default: 1 day.
+        grace: How long the old key stays inactive before it is deleted, in seconds. Default: 7
+            days.
+        undo: `True` reactivates the inactive key, and does nothing else. Default: `False`.
+        session: The boto3 session. Default: boto3's default session.
+        iam: A client for IAM to use unaltered. Default: a client built from *session*. The client
+            for STS, which verifies the new key, inherits its Region, proxies and endpoint.
+        propagation: Propagation settings. Default: `Propagation`, which waits up to 60 seconds.
+        on_event: Called with each event of `cwagent_iam.events`. Default: events are only logged.
 
     Returns:
-        The phase, what was done, and what is due when.
+        The phase, the steps that were done, and the next step with its time.
 
     Raises:
-        IntentError: When an argument is nonsense; nothing was sent.
-        KeyConflictError: When keys that nobody but the caller can judge stand in the way.
-        StoreError: When the store cannot be read or written.
-        DeliveryError: When a new key was made and not delivered.
-        ObserveError: When AWS refuses a read or gives no answer.
-        ApplyError: When AWS refuses a change.
-        PropagationTimeoutError: When AWS does not show in time what was done.
+        IntentError: If an argument is invalid. Nothing was sent.
+        KeyConflictError: If there are keys that only the caller can decide about.
+        StoreError: If the store cannot be read or written.
+        DeliveryError: If a key was created, or may have been, and is not in the store.
+        ObserveError: If AWS refuses a read, or does not answer it in time.
+        ApplyError: If AWS refuses a change, or does not answer it in time.
+        CredentialsError: If there are no usable credentials to sign a request.
+        PropagationTimeoutError: If AWS does not show changes, or accept the new key, in time.
     """
     terms = Terms(max_age=max_age, settle=settle, grace=grace)
-    problems = (
-        *name_problems("user_name", user_name, USER_NAME_LENGTH),
-        *store_problems(deliver),
-        *_term_problems(terms),
-        *_undo_problems(undo),
+    refuse(
+        name_problems("user_name", user_name, USER_NAME_LENGTH),
+        store_problems(deliver),
+        _term_problems(terms),
+        _undo_problems(undo),
     )
-    if problems:
-        raise IntentError(problems=problems)
-    run = Run.start(propagation, on_event)
-    requests = KeyRequests(run, IAMClients.of(session, iam), plain(user_name))
+    requests = KeyRequests(Executor.of(session, iam, propagation, on_event), plain(user_name))
     rotation = Rotation(requests, deliver, terms)
     try:
         view, step = rotation.undo() if undo else rotation.go_on()
         return _status(view, step, tuple(rotation.done), deliver)
     except CwAgentIamError as error:
-        error.applied = (*error.applied, *requests.applied)
+        error.applied = tuple(requests.applied)
         raise
 
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
 
 
-def bare(error: BaseException) -> BaseException:
+def bare(error: _E) -> _E:
     """Take from *error*, and from all that it came of, the frames and what was handled."""
     seen: BaseException | None = error
     while seen is not None:

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cwagent_iam.arguments import plain, plain_if_named
-from cwagent_iam.aws import code_of
 from cwagent_iam.credentials.arguments import fitting, kms_key
 from cwagent_iam.credentials.sealing import sealed
 from cwagent_iam.credentials.written import as_json, ask, holds, id_in, refused
 from cwagent_iam.errors import StoreError
+from cwagent_iam.requests import Refusal, Reply
 
 if TYPE_CHECKING:
     from cwagent_iam.aws import AWSSession
     from cwagent_iam.credentials.secret import NewAccessKey
 
-_SERVICE = "secretsmanager"
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _MISS = "ResourceNotFoundException"
 
@@ -91,7 +90,7 @@ class SecretsManagerSecret:
         try:
             self._write(key, found)
         except StoreError as error:
-            # A request that botocore repeats after a lost reply is refused, though it was done.
+            # A request whose reply was lost may have been carried out.
             if not holds(self, key):
                 raise error from None
 
@@ -100,18 +99,16 @@ class SecretsManagerSecret:
         return f"secret {self.name}"
 
     def _read(self) -> _Found:
-        found = ask(
-            _SERVICE, self.session, "get_secret_value", SecretId=self.name, VersionStage=_CURRENT
-        )
-        if not isinstance(found, BaseException):
-            held = id_in(self, found.get("SecretString", ""))
-            return _Found(held=held, version=found["VersionId"])
-        if code_of(found) != _MISS:
+        found = ask(self.session, "GetSecretValue", SecretId=self.name, VersionStage=_CURRENT)
+        if isinstance(found, Reply):
+            held = id_in(self, found.content.get("SecretString", ""))
+            return _Found(held=held, version=found.content["VersionId"])
+        if found.code != _MISS:
             raise refused(self, "GetSecretValue", found)
-        about = ask(_SERVICE, self.session, "describe_secret", SecretId=self.name)
-        if not isinstance(about, BaseException):
+        about = ask(self.session, "DescribeSecret", SecretId=self.name)
+        if isinstance(about, Reply):
             return _Found()
-        if code_of(about) != _MISS:
+        if about.code != _MISS:
             raise refused(self, "DescribeSecret", about)
         return _Found(exists=False)
 
@@ -120,27 +117,20 @@ class SecretsManagerSecret:
         new = str(uuid.uuid5(uuid.NAMESPACE_URL, key.access_key_id))
         value = {"SecretString": as_json(key), "ClientRequestToken": new}
         if not found.exists:
-            key_id = {"KmsKeyId": self.kms_key_id} if self.kms_key_id else {}
-            self._send("CreateSecret", Name=self.name, **value, **key_id)
+            self._send("CreateSecret", Name=self.name, **value, KmsKeyId=self.kms_key_id)
             return
         self._send("PutSecretValue", SecretId=self.name, VersionStages=[_PENDING], **value)
         # AWS refuses it if another version has become the current one. The first of all is the
         # current one by itself, and the refusal does no harm then.
-        replaced = {"RemoveFromVersionId": found.version} if found.version else {}
         self._send(
             "UpdateSecretVersionStage",
             SecretId=self.name,
             VersionStage=_CURRENT,
             MoveToVersionId=new,
-            **replaced,
+            RemoveFromVersionId=found.version,
         )
 
     def _send(self, operation: str, **members: Any) -> None:
-        methods = {
-            "CreateSecret": "create_secret",
-            "PutSecretValue": "put_secret_value",
-            "UpdateSecretVersionStage": "update_secret_version_stage",
-        }
-        reply = ask(_SERVICE, self.session, methods[operation], **members)
-        if isinstance(reply, BaseException):
-            raise refused(self, operation, reply)
+        outcome = ask(self.session, operation, **members)
+        if isinstance(outcome, Refusal):
+            raise refused(self, operation, outcome)

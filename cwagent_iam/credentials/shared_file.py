@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cwagent_iam.arguments import plain, plain_if_named
-from cwagent_iam.credentials.arguments import at_home, fitting, refuse, seconds
+from cwagent_iam.arguments import plain, plain_if_named, reject
+from cwagent_iam.credentials.arguments import at_home, fitting, seconds
 from cwagent_iam.credentials.common_config import CommonConfig
 from cwagent_iam.credentials.ini import ID, SECRET, UnfitError, key_in, with_key
 from cwagent_iam.credentials.replacing import WholeFile
@@ -34,7 +34,7 @@ _ENCODING = ("utf-8", "surrogateescape")  # keeps the bytes of any other encodin
 
 def _check_config(_: object, __: object, value: Any) -> None:
     if value is not None and not isinstance(value, CommonConfig):
-        refuse("common_config", value, "must be a CommonConfig, or None")
+        reject("common_config", value, "must be a CommonConfig, or None")
 
 
 @attrs.frozen

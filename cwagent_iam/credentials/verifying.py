@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import tenacity
+import attrs
 
-from cwagent_iam.aws import AWS_ERRORS
-from cwagent_iam.credentials.answers import KeyRequest
+from cwagent_iam.aws.outcomes import unsent_of
+from cwagent_iam.aws.sender import attempt
 from cwagent_iam.credentials.looking import too_late
+from cwagent_iam.credentials.requests import transient
 from cwagent_iam.credentials.sealing import bare, sealed
 from cwagent_iam.errors import DeliveryError
 from cwagent_iam.events import KeyVerified
-from cwagent_iam.propagation import FINAL, GOOD_LOOKS, rule_for
+from cwagent_iam.reconcile.loop import COPIES
+from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.requests import Refusal, Request
 
 if TYPE_CHECKING:
     from cwagent_iam.credentials.requests import KeyRequests
     from cwagent_iam.credentials.secret import NewAccessKey
+    from cwagent_iam.reconcile.rules import Pace
 
 
 def verify(requests: KeyRequests, new: NewAccessKey, store: str) -> None:
@@ -26,52 +30,48 @@ def verify(requests: KeyRequests, new: NewAccessKey, store: str) -> None:
         DeliveryError: When AWS says what no time will change; the key was delivered.
         PropagationTimeoutError: When the time is up.
     """
-    run, rule = requests.run, FINAL
-    began = run.seconds
-    request = KeyRequest("GetCallerIdentity", requests.user_name)
-
-    def ask() -> BaseException | None:
-        nonlocal rule
-        wrong = _wrong_with(requests, new)
-        run.heard(wrong)
-        rule = rule_for(wrong, request, run) if wrong else FINAL
-        return wrong
-
-    must_wait = tenacity.retry_if_result(lambda _: rule.outcome == "wait")
-    try:
-        wrong = run.retrying(must_wait, lambda: (rule.pace, rule.reason))(ask)
-    except tenacity.RetryError as error:
-        raise too_late(run, error, began, new.access_key_id) from run.last_error
-    if wrong is not None:
-        raise DeliveryError(
-            access_key_id=new.access_key_id,
-            fate="in doubt",
-            store=store,
-            reason=f"it holds the key, but AWS does not take it: {wrong}",
-            applied=tuple(run.applied),
-        ) from wrong
-    run.tell(KeyVerified, access_key_id=new.access_key_id, looks=GOOD_LOOKS)
+    began = requests.seconds
+    wrong, looks = requests.repeat(lambda: _wrong_with(requests, new), _why)
+    if wrong is None:
+        requests.executor.emit(KeyVerified(access_key_id=new.access_key_id, looks=COPIES))
+        return
+    requests.heard(wrong)
+    if _why(wrong):
+        raise too_late(requests, looks, began, new.access_key_id) from wrong.error
+    raise DeliveryError(
+        access_key_id=new.access_key_id,
+        fate="in doubt",
+        store=store,
+        reason=f"it holds the key, but AWS does not take it: {wrong.summary}",
+    ) from wrong.error
 
 
-class _StrangerError(Exception):
-    """The key is another user's than the one it was made for."""
+def _why(wrong: Refusal | None) -> tuple[Pace, str] | None:
+    """Return pace and reason of the pause before the next attempt; `None` if there is none."""
+    if wrong and wrong.code == "InvalidClientTokenId":
+        return DENSE, "the access key is too new"
+    return transient(wrong) if wrong else None
 
 
 @sealed
-def _wrong_with(requests: KeyRequests, new: NewAccessKey) -> BaseException | None:
+def _wrong_with(requests: KeyRequests, new: NewAccessKey) -> Refusal | None:
     """Ask several times who signs with the key; return what is wrong, if anything is."""
+    secret = new.secret.reveal()
     try:
-        sts = requests.clients.sts(
-            aws_access_key_id=new.access_key_id, aws_secret_access_key=new.secret.reveal()
+        sts = requests.executor.clients.build(
+            "sts", aws_access_key_id=new.access_key_id, aws_secret_access_key=secret
         )
-        try:
-            for _ in range(GOOD_LOOKS):
-                arn: str = sts.get_caller_identity()["Arn"]
-                if arn.rpartition("/")[2].lower() != requests.user_name.lower():
-                    return _StrangerError(f"it is the key of {arn}")
-        finally:
-            # The garbage collector may leave a client lying about; there is no other way.
-            sts._request_signer._credentials.secret_key = ""  # noqa: SLF001
-    except AWS_ERRORS as error:
-        return bare(error)
+    except Exception as error:  # noqa: BLE001 - settings may raise anything
+        return unsent_of(bare(error))
+    try:
+        for _ in range(COPIES):
+            outcome = attempt(sts, Request.of("GetCallerIdentity"))
+            if isinstance(outcome, Refusal):
+                return attrs.evolve(outcome, error=outcome.error and bare(outcome.error))
+            arn: str = outcome.content["Arn"]
+            if arn.rpartition("/")[2].lower() != requests.user_name.lower():
+                return Refusal(code=None, message=f"it is the key of {arn}")
+    finally:
+        # The client may live on in reference cycles; botocore has no call that clears a secret.
+        sts._request_signer._credentials.secret_key = ""  # noqa: SLF001
     return None

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from cwagent_iam.aws import AWS_ERRORS, code_of, reason_of, service_client
 from cwagent_iam.credentials.quiet import quiet
 from cwagent_iam.errors import StoreError
+from cwagent_iam.executor import Executor
+from cwagent_iam.observing import send_all_pages
+from cwagent_iam.requests import Request
 
 if TYPE_CHECKING:
     from cwagent_iam.aws import AWSSession
     from cwagent_iam.credentials.secret import NewAccessKey
     from cwagent_iam.credentials.store import KeyStore
+    from cwagent_iam.requests import Outcome, Refusal
 
 _ID, _SECRET, _USER = "access_key_id", "secret_access_key", "user_name"
 
@@ -27,7 +30,7 @@ def id_in(store: object, text: str) -> str | None:
     """Return the id of the key that `as_json` has written as *text*; `None` without a secret.
 
     Raises:
-        StoreError: When *text* was written by somebody else; it is not overwritten.
+        StoreError: If *text* was written by another program; it is not overwritten.
     """
     try:
         members: Any = json.loads(text)
@@ -40,25 +43,21 @@ def id_in(store: object, text: str) -> str | None:
 
 
 def holds(store: KeyStore, key: NewAccessKey) -> bool:
-    """Say whether *store* holds *key* for sure; if it cannot be read, nobody knows."""
+    """Return whether *store* certainly holds *key*; `False` if the store cannot be read."""
     try:
         return store.held() == key.access_key_id
     except StoreError:
         return False
 
 
-def refused(store: object, operation: str, error: BaseException) -> StoreError:
-    """Return AWS's *error* as one of the store; it quotes AWS, which quotes no secrets."""
-    code = code_of(error)
-    reason = f"{code}: {reason_of(error)}" if code else type(error).__name__
+def refused(store: object, operation: str, refusal: Refusal) -> StoreError:
+    """Return a *refusal* as an error of the store. It quotes AWS's message, which has no secret."""
+    reason = refusal.summary if refusal.code else type(refusal.error).__name__
     return StoreError(store=str(store), problem=f"{operation} failed: {reason}")
 
 
-def ask(service: str, session: AWSSession | None, method: str, **members: Any) -> Any:
-    """Return the reply of a service, or its error, to be raised where none is being handled."""
-    try:
-        client = service_client(service, session)
-        with quiet():
-            return getattr(client, method)(**members)
-    except AWS_ERRORS as error:
-        return error
+def ask(session: AWSSession | None, operation: str, **arguments: Any) -> Outcome:
+    """Send a request to a service that stores secrets; return its outcome."""
+    with quiet():
+        (outcome,) = Executor.of(session).run(send_all_pages((Request.of(operation, **arguments),)))
+    return outcome

@@ -55,8 +55,8 @@ profiles change hands, the role of one is replaced before that of the next, so t
 them is empty at a time.
 """
 
-from cwagent_iam.differ.choices import Attachments, Choices, Existing
 from cwagent_iam.differ.comparing import extras
 from cwagent_iam.differ.diffing import diff, refuse_unmakeable
+from cwagent_iam.differ.owning import Attachments, Choices, Existing
 
 __all__ = ["Attachments", "Choices", "Existing", "diff", "extras", "refuse_unmakeable"]

@@ -8,25 +8,13 @@ import attrs
 
 from cwagent_iam.changes import (
     AddRoleToInstanceProfile,
-    AttachRolePolicy,
-    AttachUserPolicy,
-    DeleteRolePermissionsBoundary,
-    DeleteUserPermissionsBoundary,
-    DetachRolePolicy,
-    DetachUserPolicy,
     Extra,
-    PutRolePermissionsBoundary,
-    PutRolePolicy,
-    PutUserPermissionsBoundary,
-    PutUserPolicy,
     RemoveRoleFromInstanceProfile,
-    TagInstanceProfile,
-    TagRole,
-    TagUser,
     UpdateAssumeRolePolicy,
     UpdateRole,
 )
 from cwagent_iam.changes.base import is_same, tags_text
+from cwagent_iam.changes.operations import ATTACH, BOUND, DETACH, PUT, TAG, UNBOUND
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import Difference
 from cwagent_iam.policies import without
@@ -37,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cwagent_iam.changes import Change
-    from cwagent_iam.policies import InlinePolicy
     from cwagent_iam.state import Boundary, Entity, Principal, State
 
 Mend: TypeAlias = Literal["attach", "repair", "detach", "swap", "service", "none"]
@@ -47,40 +34,6 @@ another role into a profile; or only a service of AWS can, or nothing."""
 
 DEFAULT_SESSION_SECONDS = 3600
 _BOUNDARY = "permissions boundary"
-_TAG: dict[type[Entity], type[TagRole | TagUser | TagInstanceProfile]] = {
-    Role: TagRole,
-    User: TagUser,
-    InstanceProfile: TagInstanceProfile,
-}
-
-
-@attrs.frozen
-class _Operations:
-    """What changes what a role, or a user, may do."""
-
-    attach: type[AttachRolePolicy | AttachUserPolicy]
-    detach: type[DetachRolePolicy | DetachUserPolicy]
-    put: type[PutRolePolicy | PutUserPolicy]
-    bound: type[PutRolePermissionsBoundary | PutUserPermissionsBoundary]
-    unbound: type[DeleteRolePermissionsBoundary | DeleteUserPermissionsBoundary]
-
-
-_ON: dict[type[Principal], _Operations] = {
-    Role: _Operations(
-        AttachRolePolicy,
-        DetachRolePolicy,
-        PutRolePolicy,
-        PutRolePermissionsBoundary,
-        DeleteRolePermissionsBoundary,
-    ),
-    User: _Operations(
-        AttachUserPolicy,
-        DetachUserPolicy,
-        PutUserPolicy,
-        PutUserPermissionsBoundary,
-        DeleteUserPermissionsBoundary,
-    ),
-}
 
 
 @attrs.frozen
@@ -139,7 +92,7 @@ def _extras(desired: Entity, seen: Entity) -> Iterator[Extra]:
     if isinstance(desired, (Role, User)) and isinstance(seen, (Role, User)):
         for policy in sorted(without(seen.policies, desired.policies)):
             yield Extra(seen.target, "policies", policy)
-    if isinstance(desired, Role) and isinstance(seen, Role):
+    if isinstance(desired, Role) and isinstance(seen, Role) and desired.trust != seen.trust:
         known, found = _apart(desired.trust), _apart(seen.trust)
         for statement in sorted((found[each] for each in found.keys() - known.keys()), key=str):
             yield Extra(seen.target, "trust", statement, _deleted(statement))
@@ -161,9 +114,7 @@ def _trust_gaps(desired: Role, seen: Role, *, ours: bool) -> Iterator[Gap]:
         observed = f"{seen.trust} ({deleted})" if deleted else str(seen.trust)
         difference = Difference("trust", str(desired.trust), observed)
         change = UpdateAssumeRolePolicy(
-            name=seen.name,
-            trust=desired.trust,
-            differences=(difference,),
+            name=seen.name, trust=desired.trust, differences=(difference,)
         )
         yield Gap(difference, "repair", (change,))
 
@@ -207,7 +158,7 @@ def _boundary_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
     wanted, held = desired.permissions_boundary, seen.permissions_boundary
     if wanted and not is_same(held, wanted):
         difference = Difference(_BOUNDARY, str(wanted), _boundary_text(held))
-        bound = _ON[type(seen)].bound
+        bound = BOUND[type(seen)]
         change = bound(name=seen.name, policy=wanted, differences=(difference,))
         yield Gap(difference, "repair", (change,))
 
@@ -216,8 +167,8 @@ def _unbounded_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
     """Clear a boundary after everything is detached that it may have limited."""
     if desired.permissions_boundary == "" and seen.permissions_boundary:
         difference = Difference(_BOUNDARY, "none", _boundary_text(seen.permissions_boundary))
-        unbound = _ON[type(seen)].unbound
-        yield Gap(difference, "repair", (unbound(name=seen.name, differences=(difference,)),))
+        change = UNBOUND[type(seen)](name=seen.name, differences=(difference,))
+        yield Gap(difference, "repair", (change,))
 
 
 def _boundary_text(boundary: Boundary | None) -> str:
@@ -231,27 +182,24 @@ def _boundary_text(boundary: Boundary | None) -> str:
 def _attachment_gaps(desired: Principal, seen: Principal, *, exclusive: bool) -> Iterator[Gap]:
     for policy in sorted(without(desired.policies, seen.policies)):
         difference = Difference("policies", str(policy), "not attached")
-        attach = _ON[type(seen)].attach(name=seen.name, policy=policy)
+        attach = ATTACH[type(seen)](name=seen.name, policy=policy)
         yield Gap(difference, "attach", (attach,))
     for policy in sorted(without(seen.policies, desired.policies)) if exclusive else ():
         difference = Difference("policies", "not attached", str(policy))
-        detach = _ON[type(seen)].detach(name=seen.name, policy=policy)
+        detach = DETACH[type(seen)](name=seen.name, policy=policy)
         yield Gap(difference, "detach", (detach,))
 
 
 def _inline_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:
     held = {policy.name: policy for policy in seen.inline_policies}
-    put = _ON[type(seen)].put
-    for policy in sorted(desired.inline_policies - seen.inline_policies, key=_name):
+    for policy in sorted(
+        desired.inline_policies - seen.inline_policies, key=lambda policy: policy.name
+    ):
         found = held.get(policy.name)
         difference = Difference("inline policies", str(policy), str(found or "none"))
         differences = (difference,) if found else ()
-        change = put(name=seen.name, policy=policy, differences=differences)
+        change = PUT[type(seen)](name=seen.name, policy=policy, differences=differences)
         yield Gap(difference, "repair" if found else "attach", (change,))
-
-
-def _name(policy: InlinePolicy) -> str:
-    return policy.name
 
 
 def _membership_gaps(desired: InstanceProfile, seen: InstanceProfile) -> Iterator[Gap]:
@@ -277,5 +225,5 @@ def _tag_gaps(desired: Entity, seen: Entity) -> Iterator[Gap]:
         missing = tuple((old[0] if old else tag[0], tag[1]) for tag, old in changed)
         replaced = tuple(old for _, old in changed if old)
         difference = Difference("tags", tags_text(missing), tags_text(replaced) or "none")
-        change = _TAG[type(seen)](name=seen.name, tags=missing, differences=(difference,))
+        change = TAG[type(seen)](name=seen.name, tags=missing, differences=(difference,))
         yield Gap(difference, "repair", (change,))

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import attrs
 
-from cwagent_iam.changes import ChangeSet, CreateInstanceProfile, CreateRole, CreateUser
-from cwagent_iam.differ.choices import choice_problems
+from cwagent_iam.arguments import refuse
+from cwagent_iam.changes import ChangeSet
+from cwagent_iam.changes.operations import CREATE
 from cwagent_iam.differ.comparing import extras, gaps
-from cwagent_iam.differ.owning import as_far_as_iam_lets, conflict_of, is_ours, service_linked
-from cwagent_iam.errors import Conflict, ConflictError, IntentError, Problem
-from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, User
+from cwagent_iam.differ.owning import (
+    as_far_as_iam_lets,
+    choice_problems,
+    conflict_of,
+    is_ours,
+    service_linked,
+)
+from cwagent_iam.errors import Conflict, ConflictError, Problem
+from cwagent_iam.state import MANAGED_TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cwagent_iam.changes import Change
-    from cwagent_iam.differ.choices import Attachments, Existing
-    from cwagent_iam.state import Entity, State
+    from cwagent_iam.differ.owning import Attachments, Existing
+    from cwagent_iam.state import State
 
 
 def diff(
@@ -56,17 +63,16 @@ def diff(
         IntentError: When there is no such choice; or when *desired* was built by hand and lacks
             the tag of what is managed, or is something that only AWS makes.
     """
-    problems = (*choice_problems(existing, attachments), *_unmakeable(desired))
-    if problems:
-        raise IntentError(problems=problems)
+    refuse(choice_problems(existing, attachments), _unmakeable(desired))
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     linked = service_linked(observed)
     for entity in desired.entities:
         seen = observed.find(type(entity), entity.name)
         if seen is None:
-            changes.append(_create(entity))
-            seen = _bare(entity)
+            creation = CREATE[type(entity)].of(entity)
+            changes.append(creation)
+            seen = creation.created
         ours, exclusive = is_ours(seen, existing), attachments == "exclusive"
         compared = gaps(entity, seen, ours=ours, exclusive=exclusive)
         found = tuple(as_far_as_iam_lets(gap, seen, linked) for gap in compared)
@@ -76,7 +82,9 @@ def diff(
     if conflicts:
         raise ConflictError(conflicts=tuple(conflicts))
     ordered = ChangeSet.ordered(changes, observed)
-    more = extras(desired, ordered.after())
+    there = {entity.target for entity in observed.entities}  # what is created has no extras
+    kept = attrs.evolve(ordered, changes=tuple(each for each in ordered if each.target in there))
+    more = extras(desired, kept.after())
     return attrs.evolve(ordered, extras=more, findings=desired.findings)
 
 
@@ -86,9 +94,7 @@ def refuse_unmakeable(desired: State) -> None:
     Raises:
         IntentError: When there is such a thing. It lists all of them.
     """
-    problems = tuple(_unmakeable(desired))
-    if problems:
-        raise IntentError(problems=problems)
+    refuse(_unmakeable(desired))
 
 
 def _unmakeable(desired: State) -> Iterator[Problem]:
@@ -99,35 +105,3 @@ def _unmakeable(desired: State) -> Iterator[Problem]:
         elif not entity.managed:
             rule = f"must carry the tag {'='.join(MANAGED_TAG)}, as what planners return does"
             yield Problem.of("desired", entity.target, rule)
-
-
-def _create(entity: Entity) -> CreateRole | CreateUser | CreateInstanceProfile:
-    match entity:
-        case Role():
-            return CreateRole(
-                name=entity.name,
-                path=entity.path,
-                tags=entity.tags,
-                trust=entity.trust,
-                description=entity.description,
-                max_session_duration=entity.max_session_duration,
-                permissions_boundary=entity.permissions_boundary,
-            )
-        case User():
-            return CreateUser(
-                name=entity.name,
-                path=entity.path,
-                tags=entity.tags,
-                permissions_boundary=entity.permissions_boundary,
-            )
-        case InstanceProfile():
-            return CreateInstanceProfile(name=entity.name, path=entity.path, tags=entity.tags)
-        case _:
-            assert_never(entity)
-
-
-def _bare(entity: Entity) -> Entity:
-    """Return *entity* as its create call alone leaves it."""
-    if isinstance(entity, InstanceProfile):
-        return attrs.evolve(entity, role_name=None)
-    return attrs.evolve(entity, policies=frozenset(), inline_policies=frozenset())

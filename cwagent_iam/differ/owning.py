@@ -1,20 +1,26 @@
-"""Whose a thing is, and what may therefore be done to it; what is said where that is too little."""
+"""Ownership: who owns an entity, what the caller chose to do about it, and what that permits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
-from cwagent_iam.errors import Conflict
+from cwagent_iam.arguments import refuse
+from cwagent_iam.errors import Conflict, Problem
 from cwagent_iam.state import MANAGED_TAG, Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cwagent_iam.differ.choices import Existing
     from cwagent_iam.differ.comparing import Gap, Mend
     from cwagent_iam.state import Entity, State
+
+Existing: TypeAlias = Literal["refuse", "adopt", "attach", "verify"]
+"""What to do about what exists and is not ours."""
+
+Attachments: TypeAlias = Literal["additive", "exclusive"]
+"""What to do about attached policies that intent does not name."""
 
 _MAY: dict[Existing, frozenset[Mend]] = {
     "refuse": frozenset(),
@@ -39,6 +45,35 @@ _DOES: dict[Existing, str] = {
 }
 _LEAVES = "leaves the others attached"
 _SWAP = "swaps the role; instances that run notice it later, when their credentials rotate"
+
+
+@attrs.frozen
+class Choices:
+    """What one call was told to do about what it finds.
+
+    Attributes:
+        existing: What to do about what exists and is not ours.
+        attachments: What to do about attached policies that intent does not name.
+
+    Raises:
+        IntentError: When there is no such choice. It lists all that is wrong.
+    """
+
+    existing: Existing = "refuse"
+    attachments: Attachments = "additive"
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is no choice."""
+        refuse(choice_problems(self.existing, self.attachments))
+
+
+def choice_problems(existing: object, attachments: object) -> Iterator[Problem]:
+    """Yield what is wrong with the two choices."""
+    if existing not in get_args(Existing):
+        rule = "must be 'refuse', 'adopt', 'attach' or 'verify'"
+        yield Problem.of("existing", existing, rule)
+    if attachments not in get_args(Attachments):
+        yield Problem.of("attachments", attachments, "must be 'additive' or 'exclusive'")
 
 
 def service_linked(observed: State) -> frozenset[str]:
@@ -69,24 +104,18 @@ def conflict_of(seen: Entity, gaps: Sequence[Gap], existing: Existing) -> Confli
     blocked = [gap for gap in gaps if gap.mend not in may]
     if any(gap.mend == "service" for gap in blocked):
         reason = f"belongs to {seen.owner}, {_BOUND}" if isinstance(seen, Role) else _NOT_INTO
-        return _conflict(seen, reason, blocked, existing)
-    if existing == "adopt" and seen.owner:
-        reason = f"belongs to {seen.owner}, and is never adopted"
-        return _conflict(seen, reason, gaps, existing)
-    if not blocked:
+    elif existing == "adopt" and seen.owner:
+        reason, blocked = f"belongs to {seen.owner}, and is never adopted", [*gaps]
+    elif not blocked:
         return None
-    if is_ours(seen, existing):
+    elif is_ours(seen, existing):
         reason = _STUCK
     elif seen.owner:
         reason = f"belongs to {seen.owner}, and is not as desired"
     else:
         reason = _NOT_BY_ATTACHING if existing == "attach" else _FOREIGN
-    return _conflict(seen, reason, blocked, existing)
-
-
-def _conflict(seen: Entity, reason: str, gaps: Sequence[Gap], existing: Existing) -> Conflict:
-    differences = tuple(gap.difference for gap in gaps)
-    advice = _advice(seen, {gap.mend for gap in gaps}, existing)
+    differences = tuple(gap.difference for gap in blocked)
+    advice = _advice(seen, {gap.mend for gap in blocked}, existing)
     return Conflict(seen.target, reason, differences, advice)
 
 

@@ -15,20 +15,6 @@ A principal that was deleted shows as a bare unique id and equals nothing, right
 document is dead. Source: the IAM JSON policy elements reference in the IAM user guide.
 """
 
-from cwagent_iam.documents.covering import PrincipalName, any_covers, are_met, is_part_of
-from cwagent_iam.documents.document import Document
-from cwagent_iam.documents.operators import contrary, is_met_without_key
-from cwagent_iam.documents.statements import Conditions, Statement, listed
-
-__all__ = [
-    "Conditions",
-    "Document",
-    "PrincipalName",
-    "Statement",
-    "any_covers",
-    "are_met",
-    "contrary",
-    "is_met_without_key",
-    "is_part_of",
-    "listed",
-]
+from cwagent_iam.documents.covering import any_covers as any_covers
+from cwagent_iam.documents.document import Document as Document
+from cwagent_iam.documents.statements import Statement as Statement, listed as listed

@@ -10,10 +10,10 @@ user guide.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cwagent_iam.arguments import collection_rule, is_collection, plain
-from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.arguments import collection_rule, is_collection, plain, refuse, text_problems
+from cwagent_iam.errors import Problem
 from cwagent_iam.policies.aws_managed import ADMIN_POLICY, SERVER_POLICY
 from cwagent_iam.policies.inline import InlinePolicy
 from cwagent_iam.policies.partitions import ANY_PARTITION, PARTITION_NAME
@@ -74,7 +74,7 @@ def parameter_access(
     Raises:
         IntentError: When an argument breaks a rule. It lists all that is wrong.
     """
-    _refuse(parameters, kms_key_arn, write=write)
+    _check(parameters, kms_key_arn, write=write)
     covering = {ADMIN_POLICY} if write else {ADMIN_POLICY, SERVER_POLICY}
     covered = policies is None or not covering.isdisjoint(policies)
     arns = {_arn(name) for name in parameters if not (covered and _has_the_prefix(name))}
@@ -101,7 +101,7 @@ def ecs_parameter_access(
     Raises:
         IntentError: When an argument breaks a rule. It lists all that is wrong.
     """
-    _refuse(parameters, kms_key_arn, write=False)
+    _check(parameters, kms_key_arn, write=False)
     arns = set(map(_arn, parameters))
     return _policy(ECS_PARAMETERS, ("ssm:GetParameters",), arns, _READ_KEY, kms_key_arn)
 
@@ -120,8 +120,8 @@ def parameter_problems(argument: str, value: object, *, write: bool = False) -> 
     seen: set[str] = set()
     for index, name in enumerate(value):
         where = f"{argument}[{index}]"
+        yield from text_problems(where, name, PARAMETER_NAME_LENGTH, least=1)
         if not isinstance(name, str):
-            yield Problem.of(where, name, "must be a string")
             continue
         yield from _name_problems(where, name)
         if write and name.lower().startswith(_RESERVED):
@@ -146,9 +146,6 @@ def key_problems(argument: str, value: object, parameters: object) -> Iterator[P
 
 
 def _name_problems(where: str, name: str) -> Iterator[Problem]:
-    if not 1 <= len(name) <= PARAMETER_NAME_LENGTH:
-        rule = f"must have 1 to {PARAMETER_NAME_LENGTH} characters, not {len(name)}"
-        yield Problem.of(where, name, rule)
     if name and not _NAME.fullmatch(name):
         rule = (
             "must be a name, not an ARN: ASCII letters, digits and _.- only, or such parts with / "
@@ -160,11 +157,11 @@ def _name_problems(where: str, name: str) -> Iterator[Problem]:
         yield Problem.of(where, name, f"must have at most {PARAMETER_LEVELS} levels, not {levels}")
 
 
-def _refuse(parameters: object, kms_key_arn: object, *, write: bool) -> None:
-    names = parameter_problems("parameters", parameters, write=write)
-    problems = (*names, *key_problems("kms_key_arn", kms_key_arn, parameters))
-    if problems:
-        raise IntentError(problems=problems)
+def _check(parameters: object, kms_key_arn: object, *, write: bool) -> None:
+    refuse(
+        parameter_problems("parameters", parameters, write=write),
+        key_problems("kms_key_arn", kms_key_arn, parameters),
+    )
 
 
 def _has_the_prefix(name: str) -> bool:
@@ -187,15 +184,14 @@ def _policy(
     key_actions: tuple[str, ...],
     kms_key_arn: str | None,
 ) -> InlinePolicy | None:
-    statements = []
-    if arns:
-        statements.append(_statement("Parameters", actions, sorted(arns)))
-    if kms_key_arn:
-        statements.append(_statement("ParameterKey", key_actions, [kms_key_arn]))
-    if not statements:
-        return None
-    return InlinePolicy(name, {"Version": "2012-10-17", "Statement": statements})
-
-
-def _statement(label: str, actions: tuple[str, ...], resources: list[str]) -> dict[str, Any]:
-    return {"Sid": label, "Effect": "Allow", "Action": list(actions), "Resource": resources}
+    asked = (
+        ("Parameters", actions, sorted(arns)),
+        ("ParameterKey", key_actions, [kms_key_arn] if kms_key_arn else []),
+    )
+    statements = [
+        {"Sid": label, "Effect": "Allow", "Action": list(allowed), "Resource": resources}
+        for label, allowed, resources in asked
+        if resources
+    ]
+    document = {"Version": "2012-10-17", "Statement": statements}
+    return InlinePolicy(name, document) if statements else None

@@ -1,4 +1,4 @@
-"""For tests: an AWS in memory, which knows the policies that the agent needs.
+"""Testing: an AWS in memory, with the AWS-managed policies that the agent needs.
 
 .. code-block:: python
 

@@ -8,19 +8,25 @@ and a client that outlives its sandbox.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import os
 import re
+import threading
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
 try:
+    from moto.core.botocore_stubber import BotocoreStubber
     from moto.core.models import MockAWS, botocore_stubber
     from moto.iam import models as iam_models
     from moto.iam.aws_managed_policies import aws_managed_policies_data
+    from moto.iam.models import AWSManagedPolicy, IAMBackend
     from moto.sts import models as sts_models
     from moto.utilities.utils import PARTITION_NAMES, REGION_PREFIX_TO_PARTITION, get_partition
 except ImportError as _error:
@@ -33,6 +39,7 @@ from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import Loader, create_loader
 
+from cwagent_iam import propagation
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.testing.moto_gaps import missing_operations
 
@@ -84,6 +91,11 @@ def sandbox(
     thread, and is undone at the end. The first sandbox of a process takes about 0.2 seconds, each
     further one about 0.03 seconds.
 
+    Requests of several threads are carried out one at a time, because moto is not thread-safe.
+    Nothing lags here, so pauses of this library take no real time: sleeping returns immediately and
+    moves the clock forward. A `cwagent_iam.Propagation` with its own clock and sleep is not
+    affected.
+
     moto keeps one state per process, so a sandbox opens neither inside another one nor inside
     ``mock_aws``; a ``mock_aws`` inside a sandbox shares the sandbox's state.
 
@@ -100,9 +112,12 @@ def sandbox(
             request that moto does not answer, and for any request once their sandbox has closed.
     """
     _check(account_id, region)
+    _managed_policies()  # draws random ids, so do it before a seed is set
     with (
         _environment(region),
         _aws_in_memory(account_id),
+        _one_at_a_time(),
+        _no_pauses(),
         _no_way_out(),
         patch.object(boto3, "DEFAULT_SESSION", _new_session(region)) as session,
     ):
@@ -150,6 +165,20 @@ def _take_settings() -> dict[str, str]:
     return {name: os.environ.pop(name) for name in names}
 
 
+@contextmanager
+def _no_pauses() -> Iterator[None]:
+    """Replace the clock of this library, so that its pauses take no real time."""
+    # Any thread may sleep, and appending to a list is atomic.
+    slept: list[float] = []
+    virtual = SimpleNamespace(
+        sleep=slept.append,
+        time=lambda: time.time() + sum(slept),
+        monotonic=lambda: time.monotonic() + sum(slept),
+    )
+    with patch.object(propagation, "time", virtual):
+        yield
+
+
 def _new_session(region: str) -> boto3.Session:
     loader = _loader()
     core = botocore.session.Session()
@@ -192,25 +221,55 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
     with (
         # Not through MOTO_ACCOUNT_ID, which would also override the account of an assumed role.
         patch.object(iam_models, "DEFAULT_ACCOUNT_ID", account_id),
-        patch.object(iam_models, "aws_managed_policies_data", _managed_policies()),
+        patch.object(IAMBackend, "_init_aws_policies", _own_policies),
         missing_operations(),
         _all_partitions(),
         # Not mock_aws(), which looks for a moto server when TEST_SERVER_MODE is set.
-        MockAWS(
-            config={
-                "core": {"mock_credentials": False},
-                "iam": {"load_aws_managed_policies": True},
-            },
-        ),
+        MockAWS(config={"core": {"mock_credentials": False}}),
     ):
         yield
 
 
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Carry out one request at a time, because moto is not thread-safe.
+
+    It iterates over dictionaries that other requests change, and loses counts of attachments.
+    """
+    # Some services of moto call others through boto3, on the same thread.
+    lock = threading.RLock()
+    process_request = BotocoreStubber.process_request
+
+    def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
+        with lock:
+            return process_request(stubber, request)
+
+    with patch.object(BotocoreStubber, "process_request", process):
+        yield
+
+
+def _own_policies(backend: IAMBackend) -> list[AWSManagedPolicy]:
+    """Return copies of the managed policies for one partition: moto counts attachments on them."""
+    copies = [copy.copy(policy) for policy in _managed_policies()]
+    for policy in copies:
+        policy.account_id = backend.account_id
+        policy.partition = get_partition(backend.region_name)
+        policy.tags = {}
+        policy.versions = [copy.copy(version) for version in policy.versions]
+        for version in policy.versions:
+            version.policy_arn = policy.arn
+    return copies
+
+
 @functools.cache
-def _managed_policies() -> str:
-    """Cut moto's collection down: it loads over 1,500 in every partition, for a second or more."""
+def _managed_policies() -> tuple[AWSManagedPolicy, ...]:
+    """Parse the policies that are needed, once: moto parses all 1,500 for each partition."""
     everything = json.loads(aws_managed_policies_data)
-    return json.dumps({name: everything[name] for name in _POLICIES if name in everything})
+    return tuple(
+        AWSManagedPolicy.from_data(name, "aws", "aws", everything[name])
+        for name in _POLICIES
+        if name in everything
+    )
 
 
 @contextmanager

@@ -26,8 +26,8 @@ import boto3
 import pytest
 from botocore.credentials import RefreshableCredentials
 
+from cwagent_iam.api import ensure_agent_role, preview
 from cwagent_iam.errors import ConflictError
-from cwagent_iam.pipeline import ensure_agent_role, preview
 from cwagent_iam.testing.aws_in_memory import sandbox
 from cwagent_iam.testing.lagging import LaggyIAM, Profile, laggy_iam
 

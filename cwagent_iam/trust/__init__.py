@@ -4,44 +4,31 @@ Each value knows its trust policy (`Trust.document`) and what is wrong with its 
 (`Trust.problems`). What else is to be known is in `trust_findings`.
 """
 
-from cwagent_iam.trust.accounts import CrossAccount
-from cwagent_iam.trust.base import Trust, trust_problems
-from cwagent_iam.trust.checks import UNIQUE_ID
-from cwagent_iam.trust.custom import CustomTrust
-from cwagent_iam.trust.federated import IRSA, WebIdentity
-from cwagent_iam.trust.findings import trust_findings
-from cwagent_iam.trust.partitions import (
-    PARTITIONS,
-    SERVICES,
-    localise,
-    neutral,
-    neutralise,
-    shortest,
+from cwagent_iam.trust.base import (
+    Trust as Trust,
+    trust_problems as trust_problems,
 )
-from cwagent_iam.trust.services import EC2, ECSTask, PodIdentity, RolesAnywhere, SSMHybrid
+from cwagent_iam.trust.checks import UNIQUE_ID as UNIQUE_ID
+from cwagent_iam.trust.custom import CustomTrust as CustomTrust
+from cwagent_iam.trust.findings import trust_findings as trust_findings
+from cwagent_iam.trust.partitions import (
+    PARTITIONS as PARTITIONS,
+    SERVICES as SERVICES,
+    localise as localise,
+    neutral as neutral,
+    neutralise as neutralise,
+    shortest as shortest,
+)
+from cwagent_iam.trust.places import (
+    EC2 as EC2,
+    IRSA as IRSA,
+    CrossAccount as CrossAccount,
+    ECSTask as ECSTask,
+    PodIdentity as PodIdentity,
+    RolesAnywhere as RolesAnywhere,
+    SSMHybrid as SSMHybrid,
+    WebIdentity as WebIdentity,
+)
 
 EC2_TRUST = EC2().document()
 """EC2 may assume the role; source: the CloudWatch user guide, "Create IAM roles and users"."""
-
-__all__ = [
-    "CrossAccount",
-    "CustomTrust",
-    "EC2",
-    "EC2_TRUST",
-    "ECSTask",
-    "IRSA",
-    "PARTITIONS",
-    "PodIdentity",
-    "RolesAnywhere",
-    "SERVICES",
-    "SSMHybrid",
-    "Trust",
-    "UNIQUE_ID",
-    "WebIdentity",
-    "localise",
-    "neutral",
-    "neutralise",
-    "shortest",
-    "trust_findings",
-    "trust_problems",
-]

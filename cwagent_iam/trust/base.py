@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import abc
+import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from cwagent_iam.arguments import refuse
 from cwagent_iam.documents import Document
-from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.errors import Problem
 from cwagent_iam.trust.partitions import neutral
 
 if TYPE_CHECKING:
@@ -50,13 +52,16 @@ class Trust(abc.ABC):
         Raises:
             IntentError: When an argument breaks a rule. It lists all that is wrong.
         """
-        problems = tuple(self.problems())
-        if problems:
-            raise IntentError(problems=problems)
+        return self._document
+
+    @functools.cached_property
+    def _document(self) -> Document:
+        """The trust policy; built once, because many roles share one trust."""
+        refuse(self.problems())
         content = {"Version": "2012-10-17", "Statement": list(self.statements())}
         return neutral(Document.parse(content))
 
-    @property
+    @functools.cached_property
     def for_ec2(self) -> bool:
         """Whether EC2 may assume the role; without that an instance profile serves nobody.
 
@@ -79,15 +84,6 @@ def trust_problems(argument: str, value: object) -> Iterator[Problem]:
     else:
         rule = "must be EC2(), another place where the agent runs, or CustomTrust(document)"
         yield Problem.of(argument, value, rule)
-
-
-def service_statement(
-    service: str,
-    *actions: str,
-    condition: Mapping[str, Mapping[str, str]] | None = None,
-) -> StatementJSON:
-    """Let a *service*, given by its short name, hand the role to the agent."""
-    return statement({"Service": service}, *actions, condition=condition)
 
 
 def statement(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cwagent_iam.arguments import text_problems as length_problems
 from cwagent_iam.errors import Problem
-from cwagent_iam.policies import PARTITION_NAME
+from cwagent_iam.policies.partitions import PARTITION_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,8 +70,7 @@ def source_arn_problems(argument: str, value: object) -> Iterator[Problem]:
     """Check the ARN of what calls; it may hold ``*`` and ``?``."""
     form = "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"
     yield from _form_problems(argument, value, _SOURCE_ARN, f"an ARN: {form}")
-    if isinstance(value, str):
-        yield from _variable_problems(argument, value)
+    yield from _variable_problems(argument, value)
 
 
 def principal_problems(argument: str, value: object) -> Iterator[Problem]:
@@ -129,13 +129,8 @@ def exact_problems(argument: str, value: object) -> Iterator[Problem]:
 
 def text_problems(argument: str, value: object) -> Iterator[Problem]:
     """Check a text that a condition compares: no policy variable, nothing that does not print."""
-    if not isinstance(value, str):
-        yield Problem.of(argument, value, "must be a string")
-        return
-    if not 1 <= len(value) <= CONDITION_TEXT_LENGTH:
-        rule = f"must have 1 to {CONDITION_TEXT_LENGTH} characters, not {len(value)}"
-        yield Problem.of(argument, value, rule)
-    if not value.isprintable():
+    yield from length_problems(argument, value, CONDITION_TEXT_LENGTH, least=1)
+    if isinstance(value, str) and not value.isprintable():
         yield Problem.of(argument, value, "must hold printable characters only")
     yield from _variable_problems(argument, value)
 
@@ -145,17 +140,13 @@ def wild(value: str) -> bool:
     return not {"*", "?"}.isdisjoint(value)
 
 
-def _variable_problems(argument: str, value: str) -> Iterator[Problem]:
-    if "${" in value:
+def _variable_problems(argument: str, value: object) -> Iterator[Problem]:
+    if isinstance(value, str) and "${" in value:
         yield Problem.of(argument, value, "must not hold ${, which begins a policy variable")
 
 
 def _form_problems(
-    argument: str,
-    value: object,
-    form: re.Pattern[str],
-    rule: str,
-    longest: int = 2048,
+    argument: str, value: object, form: re.Pattern[str], rule: str, longest: int = 2048
 ) -> Iterator[Problem]:
     if not isinstance(value, str) or not form.fullmatch(value) or len(value) > longest:
         yield Problem.of(argument, value, f"must be {rule}")

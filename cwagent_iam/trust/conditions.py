@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cwagent_iam.documents import contrary, is_met_without_key
+from cwagent_iam.documents.operators import contrary, is_met_without_key
 
 if TYPE_CHECKING:
     from cwagent_iam.documents import Statement

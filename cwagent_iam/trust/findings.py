@@ -10,18 +10,18 @@ import itertools
 import re
 from typing import TYPE_CHECKING, TypeAlias
 
-from cwagent_iam.documents import any_covers, are_met, is_part_of
+from cwagent_iam.documents.covering import any_covers, are_met, is_part_of
 from cwagent_iam.findings import Finding
 from cwagent_iam.trust.base import ASSUME_ROLE, TAG_SESSION
 from cwagent_iam.trust.checks import UNIQUE_ID
 from cwagent_iam.trust.conditions import Condition, conditions_of
-from cwagent_iam.trust.federated import PROVIDER_PREFIX, WEB_IDENTITY
-from cwagent_iam.trust.services import SET_SOURCE_IDENTITY
+from cwagent_iam.trust.places import PROVIDER_PREFIX, SET_SOURCE_IDENTITY, WEB_IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cwagent_iam.documents import Document, PrincipalName, Statement
+    from cwagent_iam.documents import Document, Statement
+    from cwagent_iam.documents.covering import PrincipalName
 
 Conditions: TypeAlias = tuple[Condition, ...]
 

@@ -23,14 +23,15 @@ endpoints (1.44) has no such service.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
 from cwagent_iam.documents import Document
-from cwagent_iam.policies import ANY_PARTITION, PARTITION_NAME, replace_texts
+from cwagent_iam.policies.partitions import ANY_PARTITION, PARTITION_NAME, replace_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PARTITIONS = (
     "aws",
@@ -64,11 +65,9 @@ _ACCOUNT_WIDE_ARN = re.compile(
 
 def localise(document: Document, partition: str) -> Document:
     """Write the neutral *document* as IAM wants it in *partition*."""
-    names = {service: _names(service, partition)[0] for service in SERVICES}
+    names = _localised(partition)
     return _translated(
-        document,
-        lambda name: names.get(name, name),
-        lambda found: partition if found == ANY_PARTITION else found,
+        document, names, lambda found: partition if found == ANY_PARTITION else found
     )
 
 
@@ -76,24 +75,14 @@ def neutralise(document: Document, partition: str) -> Document:
     """Read *document*, as it was found in *partition*, into its neutral form."""
     names = {name: service for service in SERVICES for name in _names(service, partition)}
     return _translated(
-        document,
-        lambda name: names.get(name, name),
-        lambda found: ANY_PARTITION if found == partition else found,
+        document, names, lambda found: ANY_PARTITION if found == partition else found
     )
 
 
 def neutral(document: Document) -> Document:
     """Read *document*, as a caller wrote it for whichever partition, into its neutral form."""
-    names = {
-        name: service
-        for service in SERVICES
-        for partition in PARTITIONS
-        for name in _names(service, partition)
-    }
     return _translated(
-        document,
-        lambda name: names.get(name, name),
-        lambda found: ANY_PARTITION if _PARTITION.fullmatch(found) else found,
+        document, _NEUTRAL, lambda found: ANY_PARTITION if _PARTITION.fullmatch(found) else found
     )
 
 
@@ -102,23 +91,31 @@ def shortest(document: Document) -> Document:
 
     Until there is a client, only what is too long in every partition is surely too long.
     """
-    return min((localise(document, partition) for partition in PARTITIONS), key=_size)
-
-
-def _size(document: Document) -> int:
-    return document.size
+    written = (localise(document, partition) for partition in PARTITIONS)
+    return min(written, key=lambda each: each.size)
 
 
 def _names(service: str, partition: str) -> tuple[str, ...]:
     return (*_OTHER_NAMES.get((service, partition), ()), f"{service}{_COMMON_SUFFIX}")
 
 
+@functools.cache
+def _localised(partition: str) -> dict[str, str]:
+    return {service: _names(service, partition)[0] for service in SERVICES}
+
+
+_NEUTRAL = {
+    name: service
+    for service in SERVICES
+    for partition in PARTITIONS
+    for name in _names(service, partition)
+}
+
+
 def _translated(
-    document: Document,
-    service: Callable[[str], str],
-    partition: Callable[[str], str],
+    document: Document, names: Mapping[str, str], partition: Callable[[str], str]
 ) -> Document:
-    """Put *service* in place of services, and *partition* in place of those that are left open."""
+    """Write services by other *names*, and *partition* in place of those that are left open."""
     if isinstance(document.statements, str):
         return document
 
@@ -130,7 +127,7 @@ def _translated(
     for statement in content["Statement"]:
         for element in statement.keys() & {"Principal", "NotPrincipal"}:
             if isinstance(statement[element], dict):
-                replace_texts(statement[element], "Service", service)
+                replace_texts(statement[element], "Service", lambda name: names.get(name, name))
                 replace_texts(
                     statement[element], "Federated", lambda text: arn(_PROVIDER_ARN, text)
                 )

@@ -173,9 +173,13 @@ class TokenBucket:
     _filled: float = attrs.field(default=float("-inf"), init=False)
 
     def take(self, now: float) -> bool:
-        """Take a token, if there is one; at first there are as many as after a rest."""
-        self._tokens = min(self.burst, self._tokens + (now - self._filled) * self.rate)
-        self._filled = now
+        """Take a token, and return whether there was one. The bucket is full at first.
+
+        Requests of a batch overlap, so *now* may be earlier than in the call before.
+        """
+        passed = max(now - self._filled, 0.0)
+        self._tokens = min(self.burst, self._tokens + passed * self.rate)
+        self._filled = max(now, self._filled)
         if self._tokens < 1:
             return False
         self._tokens -= 1

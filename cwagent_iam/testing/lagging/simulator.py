@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import contextmanager
 from email.utils import formatdate
-from functools import partial
+from functools import cached_property, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from moto.iam.models import get_account_id_from, iam_backends
 
 from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.executor import threads
 from cwagent_iam.propagation import Propagation
 from cwagent_iam.testing.aws_in_memory import sandbox
 from cwagent_iam.testing.lagging.faults import Fault, Faults, TokenBucket, answer
@@ -43,7 +45,7 @@ from cwagent_iam.testing.lagging.wire import (
 from cwagent_iam.testing.lagging.writers import Writers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import boto3
     from botocore.awsrequest import AWSPreparedRequest, AWSRequest
@@ -57,12 +59,12 @@ _OTHER_PLANES: dict[str, Plane] = {"sts": "authz", "ec2": "ec2"}
 
 @attrs.define(kw_only=True)
 class LaggyIAM:
-    """An open lagging IAM.
+    """A lagging IAM that is open.
 
     Attributes:
-        session: A session whose clients see it, faults and all.
-        clock: The time, which passes only when somebody sleeps or sends a request.
-        trace: Every request so far, a line each.
+        session: A session whose clients use it, with its faults.
+        clock: The clock; it moves only with pauses and requests.
+        trace: Every request so far, one line each.
     """
 
     session: boto3.Session
@@ -77,24 +79,28 @@ class LaggyIAM:
     _buckets: dict[str, TokenBucket] = attrs.field(factory=dict)
     _next_replica: int = 0
     _rivals: list[tuple[int, Callable[[], object]]] = attrs.field(factory=list)
+    _replies: dict[tuple[Any, ...], Any] | None = None
+    # Re-entrant, because some services of moto call others through boto3.
+    _lock: threading.RLock = attrs.field(factory=threading.RLock)
 
     @property
     def propagation(self) -> Propagation:
-        """How this library waits here, by the clock of this IAM and in no real time."""
+        """Propagation settings with the clock of this IAM; pauses take no real time."""
         return Propagation(
             clock=self.clock.time,
             sleep=self.clock.sleep,
             random=self._random.random,
             now=self.clock.time,
+            side_by_side=self.side_by_side,
         )
 
-    @property
+    @cached_property
     def truth(self) -> Any:
-        """A client for IAM that sees everything at once, and that nothing ever happens to."""
+        """A client for IAM without lag and faults."""
         return self.client(_TRUTH)
 
     def client(self, name: str, service: str = "iam") -> Any:
-        """Return a client with a *name* of its own, for rivals and for faults of one client."""
+        """Return a client with a *name*, for concurrent writers and for faults of one client."""
         return self.program(name).client(service)
 
     def program(self, name: str) -> Any:
@@ -102,22 +108,59 @@ class LaggyIAM:
         return _Program(self.session, name)
 
     def fail(self, fault: Fault) -> None:
-        """Let requests fail as *fault* says, from now on."""
+        """Inject *fault* into requests from now on."""
         self._faults.add(fault)
 
     def before_request(self, number: int, act: Callable[[], object]) -> None:
-        """Let somebody *act* right before the request of this number is carried out."""
+        """Call *act* right before the request of this number is carried out."""
         self._rivals.append((number, act))
 
     def settle(self) -> None:
-        """Let the time pass until everybody knows everything."""
+        """Move the clock until every replica shows everything."""
         self.clock.now = max(self.clock.now, self._versions.settled())
 
+    def side_by_side(self, calls: Sequence[Callable[[], object]], most: int) -> None:
+        """Simulate *calls* that run at the same time, at most *most* of them.
+
+        They run one after another, in an order that the seed decides. The clock is set back before
+        each call. If a call raises, the others do not run.
+        """
+        for first in range(0, len(calls), most):
+            batch = list(calls[first : first + most])
+            self._random.shuffle(batch)
+            start = latest = self.clock.now
+            self._replies = {}
+            try:
+                for call in batch:
+                    self.clock.now = start
+                    call()
+                    latest = max(latest, self.clock.now)
+            finally:
+                self._replies = None
+                self.clock.now = max(latest, self.clock.now)
+
     def process(self, moto: Callable[[], Reply | None], request: AWSPreparedRequest) -> Any:
-        """Answer *request*, with or without the help of *moto*."""
-        sent = sent_as(request, len(self.trace) + 1)
-        if sent.client == _TRUTH:
-            return self._carry_out(moto, lagging=False)
+        """Return the reply to *request*, of *moto* or of a fault. Any thread may call this."""
+        with self._lock:
+            sent = sent_as(request, len(self.trace) + 1)
+            if sent.client == _TRUTH:
+                return self._carry_out(moto, lagging=False)
+            entry = self._noted(sent)
+            due = self._due_rivals(sent.number)
+        # Without the lock, because they send requests of their own, perhaps on other threads.
+        for act in due:
+            act()
+        with self._lock:
+            try:
+                reply = self._reply(moto, sent, entry)
+            except BaseException as error:
+                entry.outcome = type(error).__name__
+                raise
+            entry.outcome = outcome_of(reply)
+            return reply and self._dated(reply)
+
+    def _noted(self, sent: Sent) -> Request:
+        """Add a request to the trace, and move the clock by its latency."""
         entry = Request(
             number=sent.number,
             time=self.clock.elapsed,
@@ -129,14 +172,7 @@ class LaggyIAM:
         )
         self.trace.append(entry)
         self.clock.sleep(self._profile.latency)
-        self._let_rivals_act(sent.number)
-        try:
-            reply = self._reply(moto, sent, entry)
-        except BaseException as error:
-            entry.outcome = type(error).__name__
-            raise
-        entry.outcome = outcome_of(reply)
-        return reply and self._dated(reply)
+        return entry
 
     def _dated(self, reply: Reply) -> Reply:
         """Put the time of this IAM into a reply, where moto has put the real one."""
@@ -144,11 +180,10 @@ class LaggyIAM:
         date = formatdate(self.clock.now, usegmt=True)
         return status, {**headers, "date": date}, body
 
-    def _let_rivals_act(self, number: int) -> None:
-        due = [rival for rival in self._rivals if rival[0] <= number]
+    def _due_rivals(self, number: int) -> list[Callable[[], object]]:
+        due = [act for place, act in self._rivals if place <= number]
         self._rivals = [rival for rival in self._rivals if rival[0] > number]
-        for _, act in due:
-            act()
+        return due
 
     def _reply(
         self,
@@ -186,7 +221,7 @@ class LaggyIAM:
             return refused_by_sts(view, sent) or refused_by_ec2(view, sent) or moto()
         if sent.reads:
             view = attrs.evolve(view, plane="read")
-            return in_words_of_aws(self._read(moto, view), view, sent)
+            return in_words_of_aws(self._read(moto, view, sent), view, sent)
         return self._write(moto, attrs.evolve(view, plane="admission"), sent)
 
     def _route(self, sent: Sent) -> int | None:
@@ -205,17 +240,25 @@ class LaggyIAM:
             case _:
                 return router[min(place, len(router) - 1)]
 
-    def _read(self, moto: Callable[[], Reply | None], view: View) -> Any:
+    def _read(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
         """Let moto read what a replica knows; what is settled is the same in truth and in view."""
         late: dict[tuple[str, str], Any] = {}
+        seen: list[tuple[int, bool]] = []
         for key in self._versions.unsettled(view.now) if view.replica is not None else ():
             version = self._versions.at(key, view.plane, view.replica, view.now)
             known = version.copy
-            if known is not None and view.replica is not None:
-                known = known if version.built[view.replica] <= view.now else half_built(known)
-            late[key] = known
+            built = view.replica is None or version.built[view.replica] <= view.now
+            late[key] = known if built or known is None else half_built(known)
+            seen.append((id(version), built))
+        # Confirming reads come in batches of equal ones: moto answers each of them only once.
+        same = (sent.operation, sent.body, *seen)
+        if self._replies is not None and same in self._replies:
+            return self._replies[same]
         with showing(self._iam, late):
-            return moto()
+            reply = moto()
+        if self._replies is not None:
+            self._replies[same] = reply
+        return reply
 
     def _write(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
         """Let moto write, unless a replica or another client is in the way."""
@@ -233,6 +276,7 @@ class LaggyIAM:
     def _carry_out(self, moto: Callable[[], Reply | None], *, lagging: bool) -> Any:
         """Let moto write, and note what that has changed."""
         reply = moto()
+        self._replies = None if self._replies is None else {}
         now = {key: frozen(thing, self._iam) for key, thing in things(self._iam).items()}
         before = {key: version.copy for key, version in self._versions.newest()}
         for key in now.keys() | before.keys():
@@ -259,11 +303,15 @@ def laggy_iam(
     strict too: what is late, lost or throttled is decided first, and what strict IAM refuses is
     not done.
 
+    Requests that this library sends at the same time are a batch. They start at the same time, are
+    carried out in an order that *seed* decides, and take as long as the slowest of them. Requests
+    of other threads are carried out one at a time: this is safe, but such a run is not repeatable.
+
     Args:
         profile: ``off``, ``typical``, ``bad_day``, ``adversarial``, or a `Profile` of your own.
-        seed: Where chance begins.
-        account_id: As for `sandbox`.
-        region: As for `sandbox`.
+        seed: The seed of all random decisions.
+        account_id: The account that the session's credentials belong to, 12 digits.
+        region: The session's Region, which decides the partition.
 
     Yields:
         The open IAM.
@@ -295,7 +343,11 @@ def laggy_iam(
         def process(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Any:
             return laggy.process(partial(process_request, stubber, request), request)
 
-        with patch.object(BotocoreStubber, "process_request", process):
+        with (
+            patch.object(BotocoreStubber, "process_request", process),
+            # Calls without a `Propagation` of their own send batches too.
+            patch.object(threads, "run_in_threads", laggy.side_by_side),
+        ):
             try:
                 yield laggy
             except BaseException as error:

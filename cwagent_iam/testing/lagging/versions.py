@@ -113,8 +113,10 @@ class Versions:
         history = self._of.get(key, [NEVER])
         if replica is None:
             return history[-1]
-        # All know the first one: that there was nothing yet, or what was settled long ago.
-        return next(each for each in reversed(history) if each.is_seen(plane, replica, now))
+        # Every replica knows the first version. A later request of the same batch may have dropped
+        # older ones, so that the first version has settled a moment after *now*.
+        seen = (each for each in reversed(history) if each.is_seen(plane, replica, now))
+        return next(seen, history[0])
 
     def has(self, key: Key) -> bool:
         """Say whether there ever was a thing of that name."""

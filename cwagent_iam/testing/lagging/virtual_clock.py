@@ -15,7 +15,7 @@ from botocore.retries import bucket
 from moto.iam import models as iam_models
 from moto.moto_api._internal import mock_random
 
-from cwagent_iam.propagation import waiting
+from cwagent_iam import propagation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def predictable(clock: VirtualClock, seed: int) -> Iterator[None]:
     mock_random.seed(seed)
     try:
         with (
-            patch.object(waiting, "time", time),
+            patch.object(propagation, "time", time),
             patch.object(endpoint, "time", time),
             patch.object(waiter, "time", time),
             patch.object(bucket, "time", time),

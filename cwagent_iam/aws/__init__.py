@@ -1,0 +1,5 @@
+"""The border to boto3: clients, the sender that calls them, and outcomes of botocore's errors."""
+
+from cwagent_iam.aws.clients import AWSSession, Clients, IAMClient
+
+__all__ = ["AWSSession", "Clients", "IAMClient"]

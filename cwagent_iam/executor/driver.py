@@ -1,0 +1,211 @@
+"""The driver: runs a generator of effects to its result."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar, assert_never
+
+import attrs
+
+from cwagent_iam.arguments import refuse
+from cwagent_iam.aws.clients import Clients
+from cwagent_iam.changes import Result
+from cwagent_iam.errors import IntentError, Problem
+from cwagent_iam.events import Done, Waiting
+from cwagent_iam.executor.transport import Transport
+from cwagent_iam.propagation import Propagation
+from cwagent_iam.requests import Emit, Interrupted, Send, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cwagent_iam.aws.clients import AWSSession, IAMClient
+    from cwagent_iam.requests import Effect, EventLike, Steps
+
+T = TypeVar("T")
+ResultT = TypeVar("ResultT", bound=Result)
+
+_log = logging.getLogger("cwagent_iam")
+
+
+@attrs.define(eq=False)
+class Emitter:
+    """The emitter of one call: logs each event and passes it to the caller. Do not share it.
+
+    Attributes:
+        propagation: The settings; the clock is used.
+        on_event: Called with each event. Default: events are only logged.
+    """
+
+    propagation: Propagation
+    on_event: Callable[[Any], object] | None = None
+    _started: float = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Note the time of the start."""
+        self._started = self.propagation.clock()
+
+    def __call__(self, event: EventLike) -> None:
+        """Set the seconds since the start on *event*, log it, and pass it on."""
+        timed: Any = event
+        timed = attrs.evolve(timed, seconds=self.propagation.clock() - self._started)
+        _log.info("%s", timed)
+        if self.on_event:
+            self.on_event(timed)
+
+    def waiting(self, reason: str, pause: float) -> None:
+        """Emit that a *pause* begins, in seconds."""
+        self(Waiting(reason=reason, pause=pause))
+
+
+@attrs.define(eq=False)
+class Executor:
+    """The executor of one call: its clients, transport and emitter. Do not share it.
+
+    Attributes:
+        clients: The clients.
+        propagation: The settings.
+        emit: Logs an event and passes it to the caller.
+        transport: Sends requests.
+    """
+
+    clients: Clients
+    propagation: Propagation
+    emit: Emitter
+    transport: Transport
+
+    @classmethod
+    def of(
+        cls,
+        session: AWSSession | None = None,
+        iam: IAMClient | None = None,
+        propagation: Propagation | None = None,
+        on_event: Callable[[Any], object] | None = None,
+        ec2: Any = None,
+    ) -> Executor:
+        """Set up a call; no request is sent.
+
+        Args:
+            session: The boto3 session. Default: boto3's default session.
+            iam: A client for IAM to use unaltered. Default: a client built from *session*.
+            propagation: Propagation settings. Default: `Propagation`.
+            on_event: Called with each event. Default: events are only logged.
+            ec2: A client for EC2 to use unaltered. Default: a client built from *session*.
+
+        Raises:
+            IntentError: If an argument has the wrong type. It lists all of them.
+        """
+        refuse(_problems(session, iam, propagation, on_event, ec2))
+        settings = propagation or Propagation()
+        clients = Clients(session, iam, ec2, settings.max_in_flight)
+        emit = Emitter(settings, on_event)
+        return cls(clients, settings, emit, Transport(clients, settings, emit.waiting))
+
+    @property
+    def partition(self) -> str:
+        """The partition; ``aws`` if no client can be built, which the first request reports."""
+        try:
+            return self.clients.partition
+        except Exception:  # noqa: BLE001 - settings and credential providers may raise anything
+            return "aws"
+
+    @property
+    def ec2_region(self) -> str | None:
+        """The Region of the client for EC2; `None` if it does not tell, or cannot be built.
+
+        Raises:
+            IntentError: If EC2's Region or account is unknown.
+        """
+        try:
+            region: str = self.clients.of("ec2").meta.region_name
+        except IntentError:
+            raise
+        except Exception:  # noqa: BLE001 - as for the partition
+            return None
+        return region
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run *steps* to their result."""
+        return run(steps, self.transport, self.propagation, self.emit)
+
+    def finish(self, result: ResultT) -> ResultT:
+        """Emit that the call has succeeded, and return its result."""
+        self.emit(Done(result=result))
+        return result
+
+
+def _problems(
+    session: Any, iam: Any, propagation: Any, on_event: Any, ec2: Any
+) -> Iterator[Problem]:
+    """Yield the problems of the arguments that most public functions have in common."""
+    rows = (
+        ("session", session, "client", "a session that builds clients, such as a boto3.Session"),
+        ("iam", iam, "get_role", "a client for IAM, as session.client('iam') returns it"),
+        ("ec2", ec2, "run_instances", "a client for EC2, as session.client('ec2') returns it"),
+    )
+    for name, value, method, kind in rows:
+        # A class has its methods too, but they cannot be called.
+        if isinstance(value, type) or not (value is None or callable(getattr(value, method, None))):
+            yield Problem.of(name, value, f"must be {kind}")
+    if not isinstance(propagation, Propagation | None):
+        yield Problem.of("propagation", propagation, "must be a Propagation, with its settings")
+    if on_event is not None and not callable(on_event):
+        yield Problem.of("on_event", on_event, "must be a function that takes an event")
+
+
+def run(
+    steps: Steps[T], transport: Transport, propagation: Propagation, emit: Callable[[Any], object]
+) -> T:
+    """Run *steps* to their result, on this thread.
+
+    An exception of an effect, or an interrupt, is thrown into the generator. The effects that its
+    cleanup yields are performed like all others. The generator is never closed before its end.
+
+    Args:
+        steps: The generator.
+        transport: Sends requests.
+        propagation: The settings; sleep and random numbers are used.
+        emit: Called with each event.
+
+    Returns:
+        What the generator returns.
+
+    Raises:
+        BaseException: As the generator raises it; for `Interrupted`, its cause.
+    """
+    resume: Callable[[], Effect] = functools.partial(next, steps)
+    ended: BaseException | None = None
+    while ended is None:
+        try:
+            came = _perform(resume(), transport, propagation, emit)
+            resume = functools.partial(steps.send, came)
+        except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
+            if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                ended = error
+            else:
+                resume = functools.partial(steps.throw, error)
+    if isinstance(ended, StopIteration):
+        result: T = ended.value
+        return result
+    # Raised outside the handler, which would set the context of the interrupt.
+    raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
+
+
+def _perform(
+    effect: Effect, transport: Transport, propagation: Propagation, emit: Callable[[Any], object]
+) -> Any:
+    """Perform *effect*; return its result for the generator."""
+    match effect:
+        case Send(requests=requests):
+            return transport.send(requests)
+        case Wait(least=least, most=most, reason=reason):
+            pause = least + propagation.random() * (most - least)
+            emit(Waiting(reason=reason, pause=pause))
+            propagation.sleep(pause)
+            return pause
+        case Emit(event=event):
+            return emit(event)
+        case _:
+            assert_never(effect)

@@ -1,0 +1,80 @@
+"""Failures: the errors of a call that cannot go on, from its ledger and its last reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwagent_iam.changes import ChangeSet
+from cwagent_iam.errors import (
+    ApplyError,
+    ConflictError,
+    CredentialsError,
+    PropagationTimeoutError,
+    Refused,
+)
+from cwagent_iam.observing import facts_of
+from cwagent_iam.requests import Unsent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cwagent_iam.changes import Change
+    from cwagent_iam.reconcile.ledger import Ledger, RefusedChange
+    from cwagent_iam.state import State
+
+
+def refused_error(
+    refused: Mapping[Change, RefusedChange], changes: ChangeSet, ledger: Ledger
+) -> ApplyError | CredentialsError:
+    """Return the error for the *refused* ones of *changes*; it describes a final refusal first."""
+    order = sorted(refused.items(), key=lambda each: each[1].rule.verdict != "final")
+    change, first = order[0]
+    refusal = first.refusal
+    facts = facts_of(change.operation, change.target, refusal)
+    facts["refusals"] = tuple(
+        Refused(**facts_of(each.operation, each.target, entry.refusal)) for each, entry in order
+    )
+    failure: ApplyError | CredentialsError
+    if isinstance(refusal, Unsent):
+        failure = CredentialsError(**facts, step=refusal.step)
+    else:
+        acknowledged = {change, *ledger.applied}
+        failure = ApplyError(
+            **facts,
+            attempts=first.attempts,
+            seconds=ledger.waited - first.since + refusal.seconds,
+            remaining=(change, *(each for each in changes if each not in acknowledged)),
+            overtaken=first.rule.verdict == "observe",
+            doubtful=change in ledger.unacknowledged,
+        )
+    failure.__cause__ = refusal.error
+    return failure
+
+
+def propagation_timeout_error(
+    decisions: Sequence[ChangeSet | ConflictError],
+    copies: Sequence[State],
+    looks: int,
+    ledger: Ledger,
+) -> PropagationTimeoutError:
+    """Return the error for reads that did not show the goal in time.
+
+    Args:
+        decisions: The changes or the conflict that each of the last differing reads led to.
+        copies: The states that these reads showed.
+        looks: The number of rounds of reads.
+        ledger: The ledger of the call.
+    """
+    missing = [change for each in decisions if isinstance(each, ChangeSet) for change in each]
+    conflicts = [each.conflicts for each in decisions if isinstance(each, ConflictError)]
+    last_miss = ledger.last_miss
+    failure = PropagationTimeoutError(
+        missing=tuple(dict.fromkeys(missing)),
+        unformed=tuple(dict.fromkeys(each for copy in copies for each in copy.unformed)),
+        conflicts=tuple(dict.fromkeys(each for some in conflicts for each in some)),
+        attempts=looks,
+        seconds=ledger.waited - ledger.last_write,
+        last_error=last_miss.summary if last_miss else "",
+    )
+    failure.__cause__ = last_miss.error if last_miss else None
+    return failure

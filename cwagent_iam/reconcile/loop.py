@@ -1,0 +1,493 @@
+"""The loop: observe, diff, send what is due wave by wave, confirm; as generators of effects.
+
+Each step acts on what was observed, never on what was sent. What a refusal leaves open, the next
+observation decides. Therefore a call can be repeated at any time, also after a crash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from cwagent_iam.changes import ChangeSet, Result
+from cwagent_iam.errors import (
+    ConflictError,
+    CwAgentIamError,
+    names_of,
+)
+from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
+from cwagent_iam.observing import MISSING, observe, parse_reply, send_all_pages
+from cwagent_iam.reconcile.failures import propagation_timeout_error, refused_error
+from cwagent_iam.reconcile.ledger import Ledger, arns_in
+from cwagent_iam.reconcile.rules import DENSE, LOST, as_target, principals
+from cwagent_iam.requests import (
+    MAX_ATTEMPTS,
+    Emit,
+    Interrupted,
+    Refusal,
+    Reply,
+    Request,
+    Send,
+    Steps,
+    Wait,
+)
+from cwagent_iam.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from cwagent_iam.changes import Change
+    from cwagent_iam.policies import ManagedPolicy
+    from cwagent_iam.reconcile.ledger import RefusedChange
+    from cwagent_iam.reconcile.rules import Pace
+    from cwagent_iam.state import Entity
+
+COPIES = 3
+"""How many independent reads confirm a state. IAM's hosts are not equally up to date."""
+
+ROUNDS = 2
+"""How many successive rounds must agree, once reads have disagreed."""
+
+YOUNG = 120.0
+"""The age of an entity, in seconds, below which all parallel reads of it may be stale."""
+
+# The pauses before the rounds that confirm a conflict: at 0, 1, 3 and 5 s, or at 0 and 0.5 s.
+# docs/explanation.md says how often a role that was as desired was refused in the simulator.
+_ROUNDS_YOUNG = (0.0, 1.0, 2.0, 2.0)
+_ROUNDS_OLD = (0.0, 0.5)
+
+_NOT_SHOWN = "IAM does not show everything yet"
+_DISAGREE = "reads disagree about a conflict, or it is to be confirmed"
+
+
+@attrs.frozen(kw_only=True)
+class Goal:
+    """The goal of one call: what it reads, and how it decides.
+
+    Attributes:
+        targets: What to read; only kinds, names and the names of inline policies are used.
+        decide: Returns the changes that an observed state needs; raises `ConflictError`.
+        partition: The AWS partition that replies come from, such as ``aws``.
+        timeout: The longest waiting since the last write, in seconds.
+        removes: Whether the goal is absence. If so, dependents are read too, and absence is
+            confirmed.
+    """
+
+    targets: tuple[Entity, ...]
+    decide: Callable[[State], ChangeSet]
+    partition: str
+    timeout: float
+    removes: bool = False
+
+
+def preview(goal: Goal) -> Steps[ChangeSet]:
+    """Return the changes that one observation needs.
+
+    Raises:
+        ConflictError: If an entity conflicts with the goal. The conflict is not confirmed.
+        ObserveError: If AWS refuses a read, or does not answer it in time.
+        CredentialsError: If there are no usable credentials to sign a request.
+    """
+    (seen,) = yield from observe(goal.targets, partition=goal.partition)
+    return goal.decide(seen.state)
+
+
+def reconcile(goal: Goal) -> Steps[Result]:
+    """Converge on *goal*.
+
+    Returns:
+        What was applied, and the state that was confirmed.
+
+    Raises:
+        ConflictError: If a conflict is confirmed.
+        ObserveError: If AWS refuses a read, or does not answer it in time.
+        ApplyError: If AWS refuses a change, or does not answer it in time.
+        CredentialsError: If there are no usable credentials to sign a request.
+        PropagationTimeoutError: If reads do not show what was written within the timeout.
+    """
+    call = _Call(goal)
+    try:
+        return (yield from call.run())
+    except BaseException as stop:
+        add_facts(stop, call.ledger.applied, call.ledger.unacknowledged)
+        raise
+
+
+def add_facts(
+    stop: BaseException, applied: tuple[Change, ...], doubtful: Collection[Change] = ()
+) -> None:
+    """Add to *stop*, which ends a call, what was applied and what may have been."""
+    told = stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
+    if isinstance(stop, CwAgentIamError):
+        # A call within `on_event` may have failed, with changes of its own.
+        stop.applied = (*applied, *stop.applied)
+    elif applied:
+        told.add_note(f"Already applied: {names_of(applied)}.")
+    if doubtful:
+        told.add_note(f"May have been applied: {names_of(sorted(doubtful, key=str))}.")
+
+
+@attrs.define
+class _Call:
+    """A call in progress; its methods yield effects.
+
+    Attributes:
+        goal: The goal.
+        ledger: What the call has sent, and what came of it.
+        state: The last observation that had no conflict.
+        written_targets: The kind and name, in lower case, of each entity that a change was sent
+            for.
+    """
+
+    goal: Goal
+    ledger: Ledger = attrs.field(factory=Ledger)
+    state: State = attrs.field(factory=State)
+    written_targets: set[str] = attrs.field(factory=set)
+
+    def run(self) -> Steps[Result]:
+        """Write and confirm until no change is due and everything that was written is confirmed."""
+        changes = yield from self._changes_for((yield from self._observe()))
+        new = self.ledger.due(changes)
+        yield Emit(Planned(changes=new))
+        looks = 1
+        while new or self.written_targets or changes.observed.unformed:
+            if new and not (yield from self._write(new)):
+                changes = yield from self._changes_for((yield from self._observe()))
+            else:
+                looks = COPIES
+                changes = yield from self._confirm()
+                if not self.ledger.due(changes):
+                    break
+            new = self.ledger.due(changes)
+            if new:
+                yield Emit(Planned(changes=new))
+        yield Emit(Verified(looks=looks))
+        return Result(
+            changes=self.ledger.applied,
+            state=self.state,
+            extras=changes.extras,
+            findings=changes.findings,
+        )
+
+    # --- reading ----------------------------------------------------------------------------------
+
+    def _observe(self) -> Steps[State]:
+        """Read everything once; for a removal, confirm what seems to be absent."""
+        goal = self.goal
+        while True:
+            (seen,) = yield from observe(
+                goal.targets, partition=goal.partition, dependents=goal.removes
+            )
+            self.ledger = self.ledger.with_observation(seen.state, seen.last_miss)
+            absent = [each for each in goal.targets if not _find(seen.state, each)]
+            if not (goal.removes and absent):
+                return seen.state
+            names = {each.target.lower() for each in absent}
+            copies = yield from self._read_copies(names, seen.state, existence_only=names)
+            if not any(_find(copy, each) for copy in copies for each in absent):
+                return seen.state
+            if not (yield from self._pause(DENSE, _NOT_SHOWN)):
+                raise propagation_timeout_error([], copies, 1, self.ledger)
+
+    def _read_copies(
+        self, focus: Collection[str], base: State, existence_only: Collection[str] = ()
+    ) -> Steps[list[State]]:
+        """Read the entities in *focus* in several copies; take the others from *base*."""
+        wanted = [each for each in self.goal.targets if each.target.lower() in focus]
+        seen = yield from observe(
+            wanted,
+            partition=self.goal.partition,
+            copies=COPIES,
+            dependents=self.goal.removes,
+            existence_only=existence_only,
+        )
+        rest = [each for each in base.entities if each.target.lower() not in focus]
+        for each in seen:
+            self.ledger = self.ledger.with_observation(each.state, each.last_miss)
+        return [State.of([*rest, *each.state.entities]) for each in seen]
+
+    def _changes_for(self, state: State, *, confirmed: bool = False) -> Steps[ChangeSet]:
+        """Return the changes that *state* needs, once no conflict is left.
+
+        Args:
+            state: What was observed.
+            confirmed: Whether parallel reads agreed on it.
+
+        Raises:
+            ConflictError: If a conflict is confirmed.
+        """
+        while True:
+            decision = self._decide(state)
+            if isinstance(decision, ChangeSet):
+                break
+            state = yield from self._confirm_conflict(decision, state)
+        self.state = state
+        self.ledger, ours, others = self.ledger.resolve_refusals(decision, confirmed=confirmed)
+        for change in ours:
+            yield Emit(Recovered(change=change, reason="its reply was lost"))
+        for change in others:
+            yield Emit(Recovered(change=change, reason="another process made it"))
+        return decision
+
+    def _decide(self, state: State) -> ChangeSet | ConflictError:
+        try:
+            return self.goal.decide(state)
+        except ConflictError as error:
+            return error
+
+    def _confirm_conflict(self, error: ConflictError, state: State) -> Steps[State]:
+        """Confirm a conflict by reading again; return a state without it if it was a stale read.
+
+        Raises:
+            ConflictError: If all parallel reads agree on it in every round.
+            PropagationTimeoutError: If reads still disagree when the timeout has passed.
+        """
+        focus = {conflict.target.lower() for conflict in error.conflicts}
+        if focus.isdisjoint(each.target.lower() for each in self.goal.targets):
+            raise error  # about the account: reading entities again cannot resolve it
+        rounds = list(_rounds(state, focus))
+        disagree, looks = False, 0
+        while rounds:
+            pause = rounds.pop(0)
+            if pause and not (yield from self._wait(Wait(pause, pause, _DISAGREE))):
+                break
+            copies = yield from self._read_copies(focus, state)
+            looks += 1
+            decisions = [self._decide(copy) for copy in copies]
+            errors = [each for each in decisions if isinstance(each, ConflictError)]
+            if not errors:
+                return copies[-1]
+            same = [each for each in errors if each.conflicts == error.conflicts]
+            disagree = len(same) < COPIES
+            if disagree:
+                error, state = errors[-1], copies[-1]
+                focus |= {conflict.target.lower() for conflict in error.conflicts}
+                rounds = [DENSE.first, *_rounds(state, focus)[1:]]
+        if disagree:
+            raise propagation_timeout_error([error], [], looks, self.ledger)
+        raise error
+
+    def _confirm(self) -> Steps[ChangeSet]:
+        """Read what was written until reads agree; return the changes that are due then.
+
+        Raises:
+            PropagationTimeoutError: If they still do not show it when the timeout has passed.
+        """
+        base = self.state
+        focus = self.written_targets | {each.lower() for each in base.unformed}
+        deleted = {each.target.lower() for each in self.ledger.applied if each.deletes}
+        disagreed: set[str] = set()
+        agreed, looks = 0, 0
+        unshown: tuple[Sequence[ChangeSet | ConflictError], Sequence[State]] = ([], [])
+        while True:
+            copies = yield from self._read_copies(focus, base, existence_only=deleted)
+            looks += 1
+            decisions = [self._decide(copy) for copy in copies]
+            unconfirmed = {target for each in decisions for target in _targets_in(each)}
+            unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
+            new = self._due_in_all(decisions)
+            agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
+            if new or agreed >= (ROUNDS if disagreed else 1):
+                changes = yield from self._changes_for(copies[-1], confirmed=not new)
+                return attrs.evolve(changes, changes=new) if new else changes
+            base = copies[-1]
+            conflicts = [each for each in decisions if isinstance(each, ConflictError)]
+            if len(conflicts) == COPIES:
+                yield from self._changes_for(base)  # raises if the conflict is confirmed
+                base = self.state
+            disagreed |= unconfirmed
+            focus = focus if conflicts else disagreed  # a conflict hides other differences
+            pace = attrs.evolve(DENSE, most=DENSE.first) if agreed else DENSE
+            if not (yield from self._pause(pace, _NOT_SHOWN)):
+                raise propagation_timeout_error(*unshown, looks, self.ledger)
+
+    def _due_in_all(self, decisions: Sequence[ChangeSet | ConflictError]) -> tuple[Change, ...]:
+        """Return the changes that every read needs, and that were not acknowledged yet."""
+        sets = [self.ledger.due(each) for each in decisions if isinstance(each, ChangeSet)]
+        if len(sets) < len(decisions):
+            return ()
+        common = set.intersection(*map(set, sets))
+        return tuple(each for each in sets[-1] if each in common)
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def _write(self, changes: ChangeSet) -> Steps[bool]:
+        """Send *changes* wave by wave; return whether AWS acknowledged all of them.
+
+        Raises:
+            ApplyError: If AWS refuses a change, or does not answer it in time.
+            CredentialsError: If there are no usable credentials to sign a request.
+            PropagationTimeoutError: If the account does not become known in time.
+        """
+        if self._lacks_account(changes):
+            if not (yield from self._pause(DENSE, _NOT_SHOWN)):
+                raise propagation_timeout_error([], [self.state], 1, self.ledger)
+            return False
+        for wave in changes.waves:
+            for change in wave:
+                yield Emit(Applying(change=change))
+            if not (yield from self._write_wave(wave, changes)):
+                return False
+        return True
+
+    def _write_wave(self, pending: tuple[Change, ...], changes: ChangeSet) -> Steps[bool]:
+        """Send *pending* until AWS has acknowledged all; `False` if an observation must decide."""
+        while pending:
+            exhausted = {
+                change: each
+                for change, each in self._refused_among(pending).items()
+                if each.rule is LOST and each.attempts + each.refusal.attempts > MAX_ATTEMPTS
+            }
+            if exhausted:
+                raise refused_error(exhausted, changes, self.ledger)
+            yield from self._send(pending, changes)
+            yield from self._look_up_principals(pending)
+            refused = self._refused_among(pending)
+            verdicts = {each.rule.verdict for each in refused.values()}
+            if verdicts & {"final", "look up"}:
+                raise refused_error(refused, changes, self.ledger)
+            if refused:
+                rule = max(
+                    (each.rule for each in refused.values()), key=lambda each: each.pace.most
+                )
+                if not (yield from self._pause(rule.pace, rule.reason)):
+                    raise refused_error(refused, changes, self.ledger)
+            if "observe" in verdicts:
+                return False
+            pending = tuple(refused)
+        return True
+
+    def _lacks_account(self, changes: ChangeSet) -> bool:
+        """Return whether the account is not known, and ARNs that are half-built will tell it."""
+        named = any(each.open_policies and not each.creates for each in changes)
+        return named and not self._account and bool(self.state.unformed)
+
+    def _refused_among(self, pending: Iterable[Change]) -> dict[Change, RefusedChange]:
+        refused = self.ledger.refused
+        return {change: refused[change] for change in pending if change in refused}
+
+    def _send(self, pending: Sequence[Change], changes: ChangeSet) -> Steps[None]:
+        """Send one wave, and fold its outcomes into the ledger."""
+        unnamed = [change for change in pending if change.open_policies]
+        if unnamed and not self._account:
+            yield from self._look_up_account(unnamed[0], changes)
+        self.written_targets |= {change.target.lower() for change in pending}
+        partition, account = self.goal.partition, self._account
+        requests = tuple(change.request(partition, account) for change in pending)
+        outcomes: Sequence[Any]
+        try:
+            outcomes = yield Send(requests)
+        except Interrupted as stop:
+            came = zip(pending, requests, stop.outcomes, strict=True)
+            sent = [(change, request, each) for change, request, each in came if each is not None]
+            self.ledger = self.ledger.fold(sent)
+            raise
+        self.ledger = self.ledger.fold(zip(pending, requests, outcomes, strict=True))
+        for change, outcome in zip(pending, outcomes, strict=True):
+            if isinstance(outcome, Reply):
+                yield Emit(Applied(change=change))
+
+    @property
+    def _account(self) -> str:
+        known = sorted(self.ledger.known.created_arns | self.ledger.known.observed_arns)
+        return next((arn.split(":")[4] for arn in known if arn.startswith("arn:")), "")
+
+    def _look_up_account(self, change: Change, changes: ChangeSet) -> Steps[None]:
+        """Look up the account of a policy that names none: it is the caller's account.
+
+        ListPolicies is used, because GetCallerIdentity would need a client and an endpoint of STS.
+        The caller needs ``iam:ListPolicies``.
+
+        Raises:
+            ApplyError: If AWS refuses the read, or the account has no such policy.
+        """
+        policy: ManagedPolicy = change.open_policies[0]
+        request = Request.of("ListPolicies", Scope="Local", PathPrefix=policy.path)
+        (outcome,) = yield from send_all_pages((request,))
+        if isinstance(outcome, Reply):
+            listed = outcome.content["Policies"]
+            named = (policy.path, policy.name)
+            arns = parse_reply(request, lambda: _arns_of(named, listed))
+            if arns:
+                self.ledger = self.ledger.with_lookup(arns[:1])
+                return
+            # Worded like the NoSuchEntity that IAM returns for an ARN.
+            outcome = Refusal(code=MISSING, message=f"The account has no {policy}.")
+        self.ledger = self.ledger.fold([(change, request, outcome)])
+        raise refused_error(self._refused_among([change]), changes, self.ledger)
+
+    def _unknown_principals(self, pending: Iterable[Change]) -> dict[str, tuple[str, str]]:
+        """Return the refused principals that the caller's account may have, with kind and name."""
+        refused = self._refused_among(pending).values()
+        if any(each.rule.verdict == "final" for each in refused):
+            return {}
+        return {
+            name: as_target(name)
+            for each in refused
+            if each.rule.verdict == "look up"
+            for name in principals(each.request, each.refusal.message)
+            if self._account in {"", name.split(":")[4]}
+        }
+
+    def _look_up_principals(self, pending: Sequence[Change]) -> Steps[None]:
+        """Look up the principals that IAM does not know; another process may have created them.
+
+        IAM refuses a principal that is too new with the same message as one that does not exist.
+        In the caller's own account a read tells them apart, unless it is stale itself. Therefore
+        the reads are repeated.
+        """
+        for pause in _ROUNDS_YOUNG:
+            requests = [
+                Request.of(f"Get{kind.capitalize()}", **{f"{kind.capitalize()}Name": name})
+                for kind, name in self._unknown_principals(pending).values()
+            ] * COPIES
+            if not requests:
+                return
+            if pause and not (yield from self._wait(Wait(pause, pause, "a principal may be new"))):
+                return
+            outcomes = yield Send(tuple(requests))
+            self.ledger = self.ledger.with_lookup(
+                arn
+                for request, outcome in zip(requests, outcomes, strict=True)
+                if isinstance(outcome, Reply)
+                for arn in arns_in(request, outcome)
+            )
+
+    # --- waiting ----------------------------------------------------------------------------------
+
+    def _pause(self, pace: Pace, reason: str) -> Steps[bool]:
+        """Pause; return `False`, without pausing, if the timeout has passed."""
+        return (yield from self._wait(pace.wait(self.ledger.pauses + 1, reason)))
+
+    def _wait(self, wait: Wait) -> Steps[bool]:
+        """Wait, but not beyond the timeout, which allows at least one pause after each write."""
+        left = self.goal.timeout - (self.ledger.waited - self.ledger.last_write)
+        if left <= 0 and self.ledger.pauses:
+            return False
+        if left > 0:
+            wait = Wait(min(wait.least, left), min(wait.most, left), wait.reason)
+        seconds = yield wait
+        self.ledger = self.ledger.with_pause(seconds)
+        return True
+
+
+def _arns_of(named: tuple[str, str], listed: Any) -> list[str]:
+    return [each["Arn"].lower() for each in listed if (each["Path"], each["PolicyName"]) == named]
+
+
+def _find(state: State, entity: Entity) -> Entity | None:
+    return state.find(type(entity), entity.name)
+
+
+def _targets_in(decision: ChangeSet | ConflictError) -> Iterable[str]:
+    """Return the kind and name, in lower case, of each entity that *decision* concerns."""
+    parts = decision.conflicts if isinstance(decision, ConflictError) else decision.changes
+    return (each.target.lower() for each in parts)
+
+
+def _rounds(state: State, focus: Collection[str]) -> tuple[float, ...]:
+    """Return the pauses before the rounds that confirm a conflict, in seconds."""
+    found = [each for each in state.entities if each.target.lower() in focus]
+    old = found and all(each.age is not None and each.age >= YOUNG for each in found)
+    return _ROUNDS_OLD if old else _ROUNDS_YOUNG

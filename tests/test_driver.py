@@ -1,0 +1,275 @@
+"""The driver: effects, events, and what is thrown into the generator."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from cwagent_iam import ChangeSet
+from cwagent_iam.events import Planned, Waiting
+from cwagent_iam.executor import driver
+from cwagent_iam.executor.driver import Emitter, run
+from cwagent_iam.requests import Emit, Interrupted, Reply, Request, Send, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam.events import Event
+    from cwagent_iam.requests import Outcome, Steps
+    from tests.conftest import VirtualTime
+
+SEND = Send((Request.of("GetUser", UserName="U"),))
+REPLY = Reply(content={})
+
+
+@attrs.define(eq=False)
+class FakeTransport:
+    """A transport that returns what it is given, or raises it."""
+
+    outcomes: list[Any] = attrs.field(factory=list)
+    sent: list[tuple[Request, ...]] = attrs.field(factory=list)
+
+    def send(self, requests: tuple[Request, ...]) -> tuple[Outcome, ...]:
+        """Return the next outcomes."""
+        self.sent.append(requests)
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return (outcome,)
+
+
+def drive(
+    steps: Steps[Any],
+    time: VirtualTime,
+    outcomes: tuple[Any, ...] = (),
+    on_event: Callable[[Any], object] | None = None,
+) -> Any:
+    """Run *steps* on scripted outcomes."""
+    transport: Any = FakeTransport(list(outcomes))
+    propagation = time.propagation()
+    return run(steps, transport, propagation, Emitter(propagation, on_event))
+
+
+def interrupted(cause: BaseException) -> Interrupted:
+    """Return what a transport raises when *cause* interrupts it."""
+    error = Interrupted((None,))
+    error.__cause__ = cause
+    return error
+
+
+class TestEffects:
+    """Effects, and their results."""
+
+    def test_result(self, virtual_time: VirtualTime) -> None:
+        """The result is the generator's return value, also without any effect."""
+
+        def steps() -> Steps[str]:
+            yield from ()
+            return "result"
+
+        assert drive(steps(), virtual_time) == "result"
+
+    def test_send(self, virtual_time: VirtualTime) -> None:
+        """A `Send` returns the outcomes of its requests."""
+
+        def steps() -> Steps[Any]:
+            return (yield SEND), (yield SEND)
+
+        assert drive(steps(), virtual_time, (REPLY, REPLY)) == ((REPLY,), (REPLY,))
+
+    @pytest.mark.parametrize(("luck", "pause"), [(0.0, 2.0), (0.5, 3.0), (1.0, 4.0)])
+    def test_wait(self, virtual_time: VirtualTime, luck: float, pause: float) -> None:
+        """A `Wait` draws a pause between its bounds, emits it, sleeps, and returns it."""
+        events: list[Event] = []
+
+        def steps() -> Steps[Any]:
+            return (yield Wait(2, 4, "the role is new"))
+
+        propagation = attrs.evolve(virtual_time.propagation(), random=lambda: luck)
+        transport: Any = FakeTransport()
+        emit = Emitter(propagation, events.append)
+        virtual_time.now += 5
+        assert run(steps(), transport, propagation, emit) == pause
+        assert events == [Waiting(reason="the role is new", pause=pause, seconds=5.0)]
+        assert virtual_time.slept == [pause]
+
+    def test_emit(self, virtual_time: VirtualTime, caplog: pytest.LogCaptureFixture) -> None:
+        """An event is logged at INFO, and passed to the caller, with its seconds."""
+        caplog.set_level(logging.INFO, logger="cwagent_iam")
+        events: list[Event] = []
+        planned = Planned(changes=ChangeSet(()))
+
+        def steps() -> Steps[Any]:
+            yield Wait(3, 3, "why")
+            return (yield Emit(planned))
+
+        assert drive(steps(), virtual_time, on_event=events.append) is None
+        assert events[1:] == [attrs.evolve(planned, seconds=3.0)]
+        texts = ["waiting 3.0 s after 0.0 s: why", "planned: 0 changes"]
+        assert [each.getMessage() for each in caplog.records] == texts
+        assert {(each.name, each.levelno) for each in caplog.records} == {
+            ("cwagent_iam", logging.INFO)
+        }
+
+    def test_waits_of_the_transport(self, virtual_time: VirtualTime) -> None:
+        """The transport emits its own pauses through the same emitter."""
+        events: list[Event] = []
+        emit = Emitter(virtual_time.propagation(), events.append)
+        virtual_time.now += 1
+        emit.waiting("AWS throttles requests", 0.5)
+        assert events == [Waiting(reason="AWS throttles requests", pause=0.5, seconds=1.0)]
+
+    def test_nobody_listens(self, virtual_time: VirtualTime) -> None:
+        """Without `on_event`, an event is only logged."""
+
+        def steps() -> Steps[str]:
+            yield Emit(Planned(changes=ChangeSet(())))
+            return "result"
+
+        assert drive(steps(), virtual_time) == "result"
+
+
+class TestErrors:
+    """Exceptions of effects."""
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("of the caller")])
+    def test_passes(self, virtual_time: VirtualTime, error: BaseException) -> None:
+        """An exception that the generator does not catch is raised unaltered."""
+
+        def fail(_event: object) -> None:
+            raise error
+
+        def steps() -> Steps[None]:
+            yield Emit(Planned(changes=ChangeSet(())))
+
+        with pytest.raises(type(error)) as caught:
+            drive(steps(), virtual_time, on_event=fail)
+        assert caught.value is error
+        assert (error.__cause__, error.__context__) == (None, None)
+
+    def test_caught(self, virtual_time: VirtualTime) -> None:
+        """The generator may catch it, and go on."""
+
+        def steps() -> Steps[Any]:
+            try:
+                yield SEND
+            except Interrupted as error:
+                return error.outcomes, (yield SEND)
+
+        outcomes = (interrupted(KeyboardInterrupt()), REPLY)
+        assert drive(steps(), virtual_time, outcomes) == ((None,), (REPLY,))
+
+    def test_caught_at_the_end(self, virtual_time: VirtualTime) -> None:
+        """A generator that returns after an error has a result."""
+
+        def steps() -> Steps[str]:
+            try:
+                yield SEND
+            except LookupError:
+                return "result"
+            return ""
+
+        assert drive(steps(), virtual_time, (LookupError(),)) == "result"
+
+    def test_cleanup(self, virtual_time: VirtualTime) -> None:
+        """The effects of a cleanup are performed before the error is raised."""
+        told: list[str] = []
+
+        def steps() -> Steps[None]:
+            try:
+                yield SEND
+            finally:
+                told.append(str((yield SEND)))
+                told.append(str((yield Wait(1, 1, "why"))))
+
+        cause = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            drive(steps(), virtual_time, (interrupted(cause), REPLY))
+        assert told == [str((REPLY,)), "1.0"]
+
+    def test_interrupt(self, virtual_time: VirtualTime) -> None:
+        """An interrupt that the generator lets pass is raised itself, with its notes."""
+        cause = KeyboardInterrupt()
+
+        def steps() -> Steps[None]:
+            try:
+                yield SEND
+            except Interrupted as error:
+                (error.__cause__ or error).add_note("Already applied: nothing.")
+                raise
+
+        with pytest.raises(KeyboardInterrupt) as caught:
+            drive(steps(), virtual_time, (interrupted(cause),))
+        assert caught.value is cause
+        assert cause.__notes__ == ["Already applied: nothing."]
+        assert (cause.__cause__, cause.__context__) == (None, None)
+
+    def test_interrupt_in_a_cleanup(self, virtual_time: VirtualTime) -> None:
+        """A second interrupt in the cleanup is the one that is raised."""
+        first, second = KeyboardInterrupt(), SystemExit()
+
+        def steps() -> Steps[None]:
+            try:
+                yield SEND
+            finally:
+                yield SEND
+
+        with pytest.raises(SystemExit) as caught:
+            drive(steps(), virtual_time, (interrupted(first), interrupted(second)))
+        assert caught.value is second
+
+    def test_interrupt_without_a_cause(self, virtual_time: VirtualTime) -> None:
+        """An `Interrupted` that nothing caused is raised as it is."""
+
+        def steps() -> Steps[None]:
+            yield SEND
+
+        with pytest.raises(Interrupted):
+            drive(steps(), virtual_time, (Interrupted(()),))
+
+    def test_stop_iteration(self, virtual_time: VirtualTime) -> None:
+        """A `StopIteration` of the caller's function does not end the call."""
+
+        def fail(_event: object) -> None:
+            raise StopIteration
+
+        def steps() -> Steps[str]:
+            yield Emit(Planned(changes=ChangeSet(())))
+            return "result"
+
+        with pytest.raises(RuntimeError, match="generator raised StopIteration"):
+            drive(steps(), virtual_time, on_event=fail)
+
+    def test_error_of_the_generator(self, virtual_time: VirtualTime) -> None:
+        """An exception of the generator itself is raised."""
+
+        def steps() -> Steps[None]:
+            yield SEND
+            raise LookupError
+
+        with pytest.raises(LookupError):
+            drive(steps(), virtual_time, (REPLY,))
+
+    def test_interrupt_between_effects(
+        self, virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An interrupt that comes between two effects is thrown into the generator too."""
+        perform = driver._perform  # noqa: SLF001
+
+        def interrupt(*arguments: Any) -> Any:
+            perform(*arguments)
+            monkeypatch.setattr(driver, "_perform", perform)
+            raise KeyboardInterrupt
+
+        def steps() -> Steps[str]:
+            try:
+                yield SEND
+            except KeyboardInterrupt:
+                return "cleaned up"
+            return ""
+
+        monkeypatch.setattr(driver, "_perform", interrupt)
+        assert drive(steps(), virtual_time, (REPLY,)) == "cleaned up"
