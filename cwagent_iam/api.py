@@ -110,7 +110,7 @@ def preview(
 
     Args:
         desired: One desired state, as a planner returns it, or several.
-        existing: What to do about an unmanaged role, user or profile. ``"refuse"`` (default) and
+        existing: How to treat an unmanaged role, user or profile. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
             ``"attach"``: add missing policies and membership. ``"verify"`` never writes.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.
@@ -147,7 +147,7 @@ def ensure(
 
     Args:
         desired: One desired state, as a planner returns it, or several.
-        existing: What to do about an unmanaged role, user or profile. ``"refuse"`` (default) and
+        existing: How to treat an unmanaged role, user or profile. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
             ``"attach"``: add missing policies and membership. ``"verify"`` never writes.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.
@@ -247,7 +247,7 @@ def remove(
 
     Args:
         desired: One desired state, as a planner returns it, or several.
-        existing: What to do about an unmanaged entity: ``"refuse"`` (default), or ``"attach"``,
+        existing: How to treat an unmanaged entity: ``"refuse"`` (default), or ``"attach"``,
             which keeps it, detaches the policies that *desired* names, deletes its inline policies
             with the same document, and removes the membership.
         session: The boto3 session. Default: boto3's default session.
@@ -327,7 +327,7 @@ def ensure_agent_role(
         max_session_duration: The longest session, 3,600 to 43,200 seconds.
         tags: At most 49 tags for role and profile; keys 1 to 128, values 0 to 256 characters.
         quotas: The account's quotas, as `observe_quotas` reads them. Default: AWS's defaults.
-        existing: What to do about an unmanaged role or profile. ``"refuse"`` (default) and
+        existing: How to treat an unmanaged role or profile. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
             ``"attach"``: add missing policies and membership. ``"verify"`` never writes.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.
@@ -425,7 +425,7 @@ def ensure_agent_user(
         permissions_boundary: The permissions boundary, as one of *policies*; empty clears it.
         tags: At most 49 tags; keys 1 to 128, values 0 to 256 characters.
         quotas: The account's quotas, as `observe_quotas` reads them. Default: AWS's defaults.
-        existing: What to do about an unmanaged user. ``"refuse"`` (default) and
+        existing: How to treat an unmanaged user. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
             ``"attach"``: add missing policies. ``"verify"`` never writes.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Fate: TypeAlias = Literal["deleted", "exists", "in doubt"]
-"""What became of an access key that could not be delivered."""
+"""The state of an access key that could not be delivered: deleted, existing, or unknown."""
 
 THROTTLED = frozenset(
     {
@@ -85,8 +85,8 @@ _ADVICE: dict[str | None, str] = {
     ),
 }
 _FATES: dict[Fate, str] = {
-    "deleted": "It is deleted again: mend the store, then call again.",
-    "exists": "It was not seen to be deleted, and nobody knows its secret: delete it yourself.",
+    "deleted": "It is deleted again: repair the store, then call again.",
+    "exists": "It was not seen to be deleted, and its secret is lost: delete it yourself.",
     "in doubt": "It was not deleted: see what the store holds and which keys are used.",
 }
 
@@ -170,7 +170,7 @@ class Conflict:
         target: Its kind and name, as in ``role CloudWatchAgentServerRole``.
         reason: Why it cannot be changed to what is desired, or be deleted.
         differences: The fields that are not as desired; empty where the reason says it all.
-        advice: What the caller can do about it, in one sentence.
+        advice: Advice for the caller, in one sentence.
     """
 
     target: str
@@ -299,7 +299,7 @@ class RequestError(CwAgentIamError):
 
     @property
     def advice(self) -> str:
-        """What the caller can do about it, in one sentence."""
+        """Advice for the caller, in one sentence."""
         advice = _ADVICE.get(self.code, "See AWS's words above, then call again.")
         service = "sts" if self.operation in _OF_STS else "iam"
         return advice.format(action=f"{service}:{self.operation}")
@@ -348,7 +348,7 @@ class ApplyError(RequestError):
 
     @property
     def advice(self) -> str:
-        """What the caller can do about it, in one sentence."""
+        """Advice for the caller, in one sentence."""
         if self.code == "AccessDenied":
             actions = " and ".join(sorted(self.remaining[0].permissions))
             return f"Allow the caller {actions}, then call again."
@@ -384,7 +384,7 @@ class CredentialsError(RequestError):
 
     @property
     def advice(self) -> str:
-        """What the caller can do about the credentials, in one sentence."""
+        """Advice for the caller about the credentials, in one sentence."""
         failed = f" ({self.step} failed)" if self.step else ""
         return f"Renew or correct the caller's credentials{failed}, then call again."
 

@@ -28,10 +28,10 @@ from typing import Literal, TypeAlias
 import attrs
 
 Action: TypeAlias = Literal["created", "kept", "replaced"]
-"""What completes the sentence "The store's key was ..."."""
+"""The action that a call took on the key in the store."""
 
 MOST_KEYS = 2
-"""How many access keys IAM lets a user have; nobody can raise it."""
+"""The maximum number of access keys of a user in IAM; the quota cannot be raised."""
 
 
 @attrs.frozen(kw_only=True)

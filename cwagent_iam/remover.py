@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity, State
 
 AccessKeys: TypeAlias = Literal["refuse", "delete"]
-"""What to do about the access keys of users that are to be removed."""
+"""How to treat access keys of the users to delete: raise an error, or delete the keys too."""
 
 ExistingToRemove: TypeAlias = Literal["refuse", "attach"]
-"""What to do about what is not managed: refuse, or undo what attaching to it brings about."""
+"""How to treat an unmanaged entity: refuse, or undo what ``"attach"`` added to it."""
 
 _FOREIGN = f"exists without the tag {'='.join(MANAGED_TAG)}: it is not managed"
 _LEAVE = (
@@ -74,9 +74,9 @@ def removal(
     Args:
         desired: What a planner returned.
         observed: What the observer saw of it, with everything that hangs on it.
-        access_keys: What to do about the access keys of managed users: ``"refuse"`` or
+        access_keys: How to treat the access keys of managed users: ``"refuse"`` or
             ``"delete"``. Those of other users stay.
-        existing: What to do about what is not managed: ``"refuse"``, or ``"attach"`` to take away
+        existing: How to treat an unmanaged entity: ``"refuse"``, or ``"attach"`` to take away
             exactly the attachments and the membership that *desired* names, and leave the rest.
 
     Returns:

@@ -95,7 +95,7 @@ class _Entity:
     def managed(self) -> bool:
         """Whether it carries the tag that makes it ours; IAM may hold its key in another case.
 
-        What has another `owner` is never ours, whatever its tags: two would mend it in turns.
+        An entity with another `owner` is never managed: both would overwrite each other.
         """
         key, value = MANAGED_TAG
         tagged = any(held.lower() == key.lower() and text == value for held, text in self.tags)

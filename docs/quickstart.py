@@ -76,13 +76,13 @@ def break_by_hand(session: boto3.Session) -> None:
 def mend(desired: State) -> None:
     """Look at what is broken, mend it, look again."""
     repairs = preview(desired)
-    show("5. What would mend it?", repairs)
+    show("5. Preview the repair.", repairs)
     operations = [change.operation for change in repairs]
     faults = ["UpdateAssumeRolePolicy", "AttachRolePolicy", "AddRoleToInstanceProfile"]
     expect(operations == faults, "each fault is found, and nothing else")
 
     mended = ensure(desired)
-    show("6. Mend it, and look again.", preview(desired))
+    show("6. Repair the drift, and preview again.", preview(desired))
     expect(mended.changes == repairs.changes, "each fault is mended, and nothing else is touched")
     expect(not preview(desired), "nothing is left to mend")
 
@@ -90,7 +90,7 @@ def mend(desired: State) -> None:
 def take_away(desired: State) -> None:
     """Remove what was made, and see that it is gone."""
     removed = remove(desired)
-    show("7. Take it all away.", *removed.changes)
+    show("7. Delete everything.", *removed.changes)
     expect(not removed.state.entities, "nothing is left of it")
     expect(not remove(desired).changed, "removing again changes nothing")
 

@@ -220,7 +220,7 @@ def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
     assert str(error).startswith(
         f"The delivery of access key {error.access_key_id} to the shelf failed: the shelf: it"
         " cannot be written (OSError: [Errno 28] No space left on device). It is deleted again:"
-        " mend the store, then call again. Already applied: CreateUser"
+        " repair the store, then call again. Already applied: CreateUser"
     )
     own = [each for each in scene.events if isinstance(each, OWN_EVENTS)]
     assert [type(each) for each in own] == [KeyMade, KeyChanged]
@@ -229,14 +229,14 @@ def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
 
 
 def test_a_key_that_cannot_be_deleted_is_named_loudly(scene: Scene) -> None:
-    """It exists, nobody knows its secret, and the error says so."""
+    """It exists, its secret is lost, and the error says so."""
     full_disk(scene)
     all_deletions_denied(scene)
     error = failure(scene)
     assert isinstance(error, DeliveryError)
     assert [error.access_key_id] == scene.ids
     assert "and then: DeleteAccessKey failed for user" in str(error)
-    assert "It was not seen to be deleted, and nobody knows its secret: delete it yourself." in str(
+    assert "It was not seen to be deleted, and its secret is lost: delete it yourself." in str(
         error
     )
 

@@ -336,7 +336,7 @@ def test_store_and_delivery_errors_name_the_store() -> None:
     assert str(ERRORS["store"]) == f"file: It is locked: call again. Already applied: {CREATED}."
     assert str(ERRORS["delivery"]) == (
         "The delivery of access key AKIA1 to file failed: No space. It was not seen to be deleted, "
-        f"and nobody knows its secret: delete it yourself. Already applied: {CREATED}."
+        f"and its secret is lost: delete it yourself. Already applied: {CREATED}."
     )
     lost = DeliveryError(
         access_key_id=None, fate="in doubt", store="file", reason="no", suspects=(Key("AKIA2"),)

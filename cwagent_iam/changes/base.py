@@ -209,10 +209,10 @@ class Create(BaseChange):
 
 @attrs.frozen(kw_only=True)
 class Update(BaseChange):
-    """Mend a thing.
+    """Update an entity in place.
 
     Attributes:
-        differences: What it mends, for display; not compared.
+        differences: The differences that it repairs, for display; not compared.
     """
 
     symbol: ClassVar[Symbol] = "~"
@@ -379,7 +379,8 @@ class PutInlinePolicy(_OneInlinePolicy):
 
     Attributes:
         policy: The name and the document.
-        differences: What it mends, for display; empty where it adds a document. Not compared.
+        differences: The differences that it repairs, for display; empty where it adds a
+            document. Not compared.
     """
 
     symbol: ClassVar[Symbol] = "+"

@@ -1,4 +1,4 @@
-"""One desired thing against what was seen of it: what differs, what would mend it, what is more."""
+"""Comparison of a desired entity with the seen one: differences, their repairs, and extras."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Boundary, Entity, Principal, State
 
 Mend: TypeAlias = Literal["attach", "repair", "detach", "swap", "service", "none"]
-"""What it takes to mend a difference: to add what is missing, to change or clear what somebody may
-want as it is, to detach what is too much where only the desired policies may be attached, to put
-another role into a profile; or only a service of AWS can, or nothing."""
+"""The kind of change that repairs a difference.
+
+``"attach"`` adds what is missing. ``"repair"`` changes or clears a field. ``"detach"`` detaches an
+extra policy. ``"swap"`` puts another role into a profile. For ``"service"`` only an AWS service can
+repair it, and for ``"none"`` no change can.
+"""
 
 DEFAULT_SESSION_SECONDS = 3600
 _BOUNDARY = "permissions boundary"
@@ -38,7 +41,7 @@ _BOUNDARY = "permissions boundary"
 
 @attrs.frozen
 class Gap:
-    """One difference, what it takes to mend it, and the changes that do."""
+    """A difference, the kind of change that repairs it, and the changes themselves."""
 
     difference: Difference
     mend: Mend

@@ -47,10 +47,10 @@ def diff(
     Args:
         desired: What a planner returned.
         observed: What `observe` returned for it.
-        existing: What to do about a role, user or profile that exists and is not managed.
+        existing: How to treat a role, user or profile that exists and is not managed.
             ``"refuse"`` and ``"verify"`` use it as it is if it does what is desired, and raise
             otherwise; ``"attach"`` adds missing policies and membership; ``"adopt"`` gives it the
-            tag and mends it, and puts the role into a profile that holds another.
+            tag and repairs it, and puts the role into a profile that holds another.
         attachments: ``"additive"`` leaves alone, and reports, what is attached beyond intent;
             ``"exclusive"`` detaches it, after attaching what is missing.
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity, State
 
 Existing: TypeAlias = Literal["refuse", "adopt", "attach", "verify"]
-"""What to do about what exists and is not ours."""
+"""How to treat an existing entity that is not managed."""
 
 Attachments: TypeAlias = Literal["additive", "exclusive"]
-"""What to do about attached policies that intent does not name."""
+"""How to treat attached policies that intent does not name: report them, or detach them."""
 
 _MAY: dict[Existing, frozenset[Mend]] = {
     "refuse": frozenset(),
@@ -49,11 +49,11 @@ _SWAP = "swaps the role; instances that run notice it later, when their credenti
 
 @attrs.frozen
 class Choices:
-    """What one call was told to do about what it finds.
+    """The choices of one call: how to treat unmanaged entities and extra policies.
 
     Attributes:
-        existing: What to do about what exists and is not ours.
-        attachments: What to do about attached policies that intent does not name.
+        existing: How to treat an existing entity that is not managed.
+        attachments: Whether extra policies are reported (additive) or detached (exclusive).
 
     Raises:
         IntentError: When there is no such choice. It lists all that is wrong.
@@ -83,7 +83,7 @@ def service_linked(observed: State) -> frozenset[str]:
 
 
 def as_far_as_iam_lets(gap: Gap, seen: Entity, linked: frozenset[str]) -> Gap:
-    """Return *gap* of *seen* as one that only a service can mend, if that takes a *linked* role.
+    """Return *gap* of *seen* as one that only a service can repair, if that takes a *linked* role.
 
     What need not be detached, if the caller chooses so, stays a matter of choice.
     """
