@@ -61,10 +61,13 @@ class Observation:
 
     Attributes:
         state: The observed state; an entity that does not exist is not in it.
+        shown: The kinds and names, in lower case, of what any reply showed: also of an entity that
+            only its list of policies showed, or the profile that holds it.
         last_miss: The last NoSuchEntity among the outcomes; `None` if there was none.
     """
 
     state: State
+    shown: frozenset[str] = frozenset()
     last_miss: Refusal | None = None
 
 
@@ -221,8 +224,21 @@ def _observation(
     answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str
 ) -> Observation:
     misses = [outcome for some in answers for _, outcome in some if is_missing(outcome)]
-    found = (_entity(some, partition) for some in answers)
-    return Observation(State.of(filter(None, found)), misses[-1] if misses else None)
+    state = State.of(filter(None, (_entity(some, partition) for some in answers)))
+    # The second read of a role or user is the list of its policies.
+    shown = frozenset(
+        request.target.lower()
+        for some in answers
+        for request, outcome in some[:2]
+        if isinstance(outcome, Reply)
+    )
+    return Observation(state, shown | roles_in_profiles(state), misses[-1] if misses else None)
+
+
+def roles_in_profiles(state: State) -> frozenset[str]:
+    """Return the kind and name, in lower case, of each role that an instance profile holds."""
+    profiles = (each for each in state.entities if isinstance(each, InstanceProfile))
+    return frozenset(f"role {each.role_name}".lower() for each in profiles if each.role_name)
 
 
 def _entity(answers: Sequence[tuple[Request, Outcome]], partition: str) -> Entity | None:

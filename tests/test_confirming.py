@@ -218,12 +218,36 @@ class TestRemoval:
         assert (pauses(world), world.things) == ([0.25], {})
 
     def test_ghost(self) -> None:
-        """A deleted entity that one read still shows is read until no read shows it."""
+        """An entity that one read showed is absent when all reads of four rounds agree."""
         world = World()
         ghost = made(USER_PLAN).copy()
         world.script["GetUser"] = [None, None, ghost]
         result = world.remove(USER_PLAN)
-        assert (result.changes, pauses(world)) == ((), [0.25])
+        assert (result.changes, pauses(world)) == ((), [0.25, 1, 2, 2])
+
+    def test_shown_by_its_policies_alone(self) -> None:
+        """If a list shows its policies, an entity that four reads miss is read again."""
+        world = made(USER_PLAN)
+        world.script["GetUser"] = [NOTHING] * 5
+        result = world.remove(USER_PLAN)
+        assert operations(result.changes) == ["DetachUserPolicy", "DeleteUser"]
+        assert pauses(world) == [1, 0.5]
+
+    def test_not_beyond_the_timeout(self) -> None:
+        """An entity that reads miss, although one has shown it, is absent after the timeout."""
+        world = made(USER_PLAN)
+        world.script["GetUser"] = [NOTHING] * 99
+        assert world.remove(USER_PLAN, timeout=2).changes == ()
+        assert pauses(world) == [1, 1]
+
+    def test_role_that_a_profile_holds(self) -> None:
+        """A role is not absent as long as a profile holds it."""
+        world = made(ROLE_PLAN)
+        world.script["GetRole"] = [NOTHING] * 999
+        world.script["ListAttachedRolePolicies"] = [NOTHING] * 999
+        with pytest.raises(PropagationTimeoutError, match="lists did not agree"):
+            world.remove(ROLE_PLAN, timeout=9)
+        assert world.writes == []
 
     def test_ghost_for_good(self) -> None:
         """If reads disagree about existence after the timeout, the error says so."""

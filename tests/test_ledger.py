@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cwagent_iam import SERVER_POLICY, ChangeSet, changes as the
+from cwagent_iam.observing import Observation
 from cwagent_iam.reconcile.ledger import Ledger
 from cwagent_iam.reconcile.rules import FINAL
 from cwagent_iam.requests import Outcome, Reply
@@ -89,12 +90,13 @@ class TestKnown:
 
     def test_observation(self) -> None:
         """Observed entities stay known, by name and ARN; the last miss is of the last read."""
-        state = made().seen()
-        ledger = Ledger().with_observation(state, no_such("role")).with_observation(State(), None)
-        assert ledger.known.observed == {f"role {ROLE}".lower(), f"instance-profile {ROLE}".lower()}
+        shown = frozenset({f"role {ROLE}".lower(), f"instance-profile {ROLE}".lower()})
+        seen = Observation(made().seen(), shown, no_such("role"))
+        ledger = Ledger().with_observation(seen).with_observation(Observation(State()))
+        assert ledger.known.observed == shown
         assert ARN.lower() in ledger.known.observed_arns
         assert ledger.last_miss is None
-        assert Ledger().with_observation(ROLE_PLAN, None).known.observed_arns == frozenset()
+        assert Ledger().with_observation(Observation(ROLE_PLAN)).known.observed_arns == frozenset()
 
     def test_lookup(self) -> None:
         """A successful lookup changes the verdict on earlier refusals."""

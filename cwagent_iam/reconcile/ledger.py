@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cwagent_iam.changes import Change, ChangeSet
-    from cwagent_iam.state import State
+    from cwagent_iam.observing import Observation
 
 Sent: TypeAlias = "Iterable[tuple[Change, Request, Outcome]]"
 """Changes with their requests and outcomes."""
@@ -100,16 +100,15 @@ class Ledger:
             pauses=0 if acknowledged else self.pauses,
         )
 
-    def with_observation(self, state: State, last_miss: Refusal | None) -> Ledger:
-        """Return the ledger after an observation, and the last NoSuchEntity in it."""
-        targets = (entity.target.lower() for entity in state.entities)
-        arns = (entity.arn.lower() for entity in state.entities if entity.arn)
+    def with_observation(self, seen: Observation) -> Ledger:
+        """Return the ledger after an observation."""
+        arns = (entity.arn.lower() for entity in seen.state.entities if entity.arn)
         known = attrs.evolve(
             self.known,
-            observed=self.known.observed.union(targets),
+            observed=self.known.observed | seen.shown,
             observed_arns=self.known.observed_arns.union(arns),
         )
-        return attrs.evolve(self, known=known, last_miss=last_miss)
+        return attrs.evolve(self, known=known, last_miss=seen.last_miss)
 
     def with_lookup(self, arns: Iterable[str]) -> Ledger:
         """Return the ledger after a lookup found entities with these *arns*, in lower case."""

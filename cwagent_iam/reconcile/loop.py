@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cwagent_iam.changes import ChangeSet, Result
-from cwagent_iam.errors import (
-    ConflictError,
-    CwAgentIamError,
-    names_of,
-)
+from cwagent_iam.errors import ConflictError, CwAgentIamError, names_of
 from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
-from cwagent_iam.observing import MISSING, observe, parse_reply, send_all_pages
+from cwagent_iam.observing import (
+    MISSING,
+    observe,
+    parse_reply,
+    roles_in_profiles,
+    send_all_pages,
+)
 from cwagent_iam.reconcile.failures import propagation_timeout_error, refused_error
 from cwagent_iam.reconcile.ledger import Ledger, arns_in
 from cwagent_iam.reconcile.rules import DENSE, LOST, as_target, principals
@@ -173,22 +175,54 @@ class _Call:
     # --- reading ----------------------------------------------------------------------------------
 
     def _observe(self) -> Steps[State]:
-        """Read everything once; for a removal, confirm what seems to be absent."""
+        """Read everything once; for a removal, confirm that nothing is due where nothing seems due.
+
+        Three reads confirm it. They must agree in several rounds, once a read has contradicted, or
+        if an entity is not shown that this call saw and has not deleted. A role that a profile
+        holds exists.
+        """
         goal = self.goal
+        rounds: list[float] | None = None
         while True:
             (seen,) = yield from observe(
                 goal.targets, partition=goal.partition, dependents=goal.removes
             )
-            self.ledger = self.ledger.with_observation(seen.state, seen.last_miss)
-            absent = [each for each in goal.targets if not _find(seen.state, each)]
-            if not (goal.removes and absent):
+            self.ledger = self.ledger.with_observation(seen)
+            decision = self._decide(seen.state)
+            shown = {each.target.lower() for each in seen.state.entities}
+            due = shown if isinstance(decision, ConflictError) else set(_targets_in(decision))
+            idle = {each.target.lower() for each in goal.targets} - due
+            if not (goal.removes and idle):
                 return seen.state
-            names = {each.target.lower() for each in absent}
-            copies = yield from self._read_copies(names, seen.state, existence_only=names)
-            if not any(_find(copy, each) for copy in copies for each in absent):
+            absent = idle - shown
+            copies = yield from self._read_copies(idle, seen.state, existence_only=absent)
+            if absent & roles_in_profiles(seen.state) or any(
+                self._contradicts(copy, idle, absent) for copy in copies
+            ):
+                if not (yield from self._pause(DENSE, _NOT_SHOWN)):
+                    raise propagation_timeout_error([], copies, 1, self.ledger)
+                rounds = list(_ROUNDS_YOUNG[1:])
+                continue
+            if rounds is None and absent & self._kept:
+                rounds = list(_ROUNDS_YOUNG[1:])
+            if not rounds:
                 return seen.state
-            if not (yield from self._pause(DENSE, _NOT_SHOWN)):
-                raise propagation_timeout_error([], copies, 1, self.ledger)
+            pause = rounds.pop(0)
+            if not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
+                return seen.state
+
+    def _contradicts(self, copy: State, idle: set[str], absent: set[str]) -> bool:
+        """Return whether *copy* shows more or less of *idle*, or needs a change of it."""
+        shown = idle.intersection(each.target.lower() for each in copy.entities)
+        return shown != idle - absent or not idle.isdisjoint(_targets_in(self._decide(copy)))
+
+    @property
+    def _kept(self) -> frozenset[str]:
+        """The kinds and names, in lower case, of what this call saw and did not try to delete."""
+        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
+        return self.ledger.known.observed.difference(
+            each.target.lower() for each in sent if each.deletes
+        )
 
     def _read_copies(
         self, focus: Collection[str], base: State, existence_only: Collection[str] = ()
@@ -204,7 +238,7 @@ class _Call:
         )
         rest = [each for each in base.entities if each.target.lower() not in focus]
         for each in seen:
-            self.ledger = self.ledger.with_observation(each.state, each.last_miss)
+            self.ledger = self.ledger.with_observation(each)
         return [State.of([*rest, *each.state.entities]) for each in seen]
 
     def _changes_for(self, state: State, *, confirmed: bool = False) -> Steps[ChangeSet]:
