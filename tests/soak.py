@@ -6,7 +6,7 @@ extras detached. Four more have a world each, in which another program has writt
 one second ago: an unmanaged identity that is as desired is ensured; one that is managed is removed;
 an unmanaged one is not; one to which everything was attached is detached.
 
-What no reply showed cannot be removed: if exactly that is left of it, the last three are called
+What no reply showed cannot be removed. If exactly that is left, the last three are called
 again when all is settled.
 
 A schedule fails if the truth is wrong in the end, if an unmanaged entity was touched, if a second
