@@ -61,8 +61,8 @@ class Observation:
 
     Attributes:
         state: The observed state; an entity that does not exist is not in it.
-        shown: The kinds and names, in lower case, of what any reply showed: also of an entity that
-            only its list of policies showed, or the profile that holds it.
+        shown: The kinds and names, in lower case, of the entities that a reply showed: the read of
+            the entity, or the list of its policies.
         last_miss: The last NoSuchEntity among the outcomes; `None` if there was none.
     """
 
@@ -232,7 +232,7 @@ def _observation(
         for request, outcome in some[:2]
         if isinstance(outcome, Reply)
     )
-    return Observation(state, shown | roles_in_profiles(state), misses[-1] if misses else None)
+    return Observation(state, shown, misses[-1] if misses else None)
 
 
 def roles_in_profiles(state: State) -> frozenset[str]:

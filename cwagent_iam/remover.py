@@ -1,10 +1,10 @@
-"""What may be taken away, and in which order; the counterpart of the differ.
+"""Removal: which entities may be deleted, and in which order; the counterpart of the differ.
 
-What is managed is deleted, if nothing foreign hangs on it. What is somebody else's is never
-deleted: it stands in the way, or, with ``existing="attach"``, it stays without the attachments and
-the membership that intent names. Nothing is remembered of who made those: they are taken away even
-if they were there before. From a service-linked role IAM lets only its service take anything away:
-where something is attached to it that intent names, that stands in the way.
+A managed entity is deleted, unless it has dependents that intent does not name. An unmanaged entity
+is never deleted. It is a conflict, or, with ``existing="attach"``, it keeps everything but the
+attachments and the membership that intent names. No record says who added those: they are removed
+even if they existed before. Only its service can remove anything from a service-linked role: if
+something that intent names is attached to such a role, it is a conflict.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LEAVE_OTHER_CASE = "It is left alone: name it as it is."
 _HOLDS_LINKED = "holds a service-linked role"
 _LEAVE_LINKED = "No choice would do: it is left alone, name something else."
 _ACCESS_KEY = "access key "
-_FREE = "Take these away yourself, then call again."
+_FREE = "Remove these first, then call again."
 _FREE_KEYS = f'{_FREE} With access_keys="delete" all keys are deleted too, used or not.'
 
 
@@ -69,15 +69,15 @@ def removal(
     access_keys: AccessKeys = "refuse",
     existing: ExistingToRemove = "refuse",
 ) -> ChangeSet:
-    """Plan to take away what *desired* names, as far as it is managed and nothing else needs it.
+    """Return the changes that remove what is managed of *desired*, unless something depends on it.
 
     Args:
         desired: What a planner returned.
         observed: What the observer saw of it, with everything that hangs on it.
         access_keys: How to treat the access keys of managed users: ``"refuse"`` or
             ``"delete"``. Those of other users stay.
-        existing: How to treat an unmanaged entity: ``"refuse"``, or ``"attach"`` to take away
-            exactly the attachments and the membership that *desired* names, and leave the rest.
+        existing: How to treat an unmanaged entity: ``"refuse"`` raises; ``"attach"`` removes
+            exactly the attachments and the membership that *desired* names, and keeps the rest.
 
     Returns:
         The changes that remove it, in the order that IAM needs; empty when it is absent.
@@ -133,7 +133,7 @@ class _Way:
         kept = [step.detail for step in steps if not linked.isdisjoint(step.needs)]
         if kept:
             whose = f"belongs to {seen.owner}" if isinstance(seen, Role) else _HOLDS_LINKED
-            reason = f"{whose}; IAM lets only its service take away {', '.join(kept)}"
+            reason = f"{whose}; only its service can remove {', '.join(kept)}"
             return Conflict(seen.target, reason, (), _LEAVE_LINKED)
         if not seen.managed and self.existing == "refuse":
             reason = f"belongs to {seen.owner}: it is not managed" if seen.owner else _FOREIGN
@@ -148,7 +148,7 @@ class _Way:
         return Conflict(seen.target, reason, (), _FREE_KEYS if keys else _FREE)
 
     def _obstacles(self, entity: Entity, seen: Entity) -> frozenset[str]:
-        """Name what hangs on *seen*, if it is to be deleted, and is not taken away with it."""
+        """Name what hangs on *seen*, if it is to be deleted, and is not deleted with it."""
         if not seen.managed:
             return frozenset()
         hanging = frozenset(_hanging(entity, seen))
@@ -201,7 +201,7 @@ def _deletion(seen: Entity) -> Iterator[Change]:
 
 
 def _detachment(entity: Entity, seen: Entity) -> Iterator[Change]:
-    """Take away from *seen*, which stays, what *entity* names of it."""
+    """Yield the changes that remove from *seen*, which stays, what *entity* names of it."""
     part = seen
     if isinstance(entity, (Role, User)) and isinstance(seen, (Role, User)):
         named = seen.policies - without(seen.policies, entity.policies)

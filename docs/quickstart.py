@@ -39,8 +39,8 @@ def main() -> None:
         desired = plan_agent_role(ROLE)
         make(desired)
         break_by_hand(session)
-        mend(desired)
-        take_away(desired)
+        repair(desired)
+        delete(desired)
     print("\nAll of it was as announced. Next: docs/tutorial.md, the same step by step.")
 
 
@@ -66,29 +66,31 @@ def break_by_hand(session: boto3.Session) -> None:
     iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=json.dumps(LAMBDA_TRUST))
     iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE)
     show(
-        "4. Somebody breaks it.",
+        "4. Break it by hand.",
         "The policy is detached.",
         "Lambda may assume the role, and EC2 no longer.",
         "The instance profile is empty.",
     )
 
 
-def mend(desired: State) -> None:
-    """Look at what is broken, mend it, look again."""
+def repair(desired: State) -> None:
+    """Preview the repairs, apply them, and preview again."""
     repairs = preview(desired)
     show("5. Preview the repair.", repairs)
     operations = [change.operation for change in repairs]
     faults = ["UpdateAssumeRolePolicy", "AttachRolePolicy", "AddRoleToInstanceProfile"]
     expect(operations == faults, "each fault is found, and nothing else")
 
-    mended = ensure(desired)
+    repaired = ensure(desired)
     show("6. Repair the drift, and preview again.", preview(desired))
-    expect(mended.changes == repairs.changes, "each fault is mended, and nothing else is touched")
-    expect(not preview(desired), "nothing is left to mend")
+    expect(
+        repaired.changes == repairs.changes, "each fault is repaired, and nothing else is touched"
+    )
+    expect(not preview(desired), "nothing is left to repair")
 
 
-def take_away(desired: State) -> None:
-    """Remove what was made, and see that it is gone."""
+def delete(desired: State) -> None:
+    """Remove what was created, and check that it is gone."""
     removed = remove(desired)
     show("7. Delete everything.", *removed.changes)
     expect(not removed.state.entities, "nothing is left of it")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cwagent_iam.changes import Result
     from cwagent_iam.differ import Attachments, Existing
     from cwagent_iam.events import Event
-    from cwagent_iam.remover import AccessKeys
+    from cwagent_iam.remover import AccessKeys, ExistingToRemove
     from cwagent_iam.requests import Effect, Outcome, Steps
     from cwagent_iam.state import State
 
@@ -414,13 +414,14 @@ class World:
         desired: State = ROLE_PLAN,
         *,
         access_keys: AccessKeys = "refuse",
+        existing: ExistingToRemove = "refuse",
         timeout: float = 60.0,
         **stop: int,
     ) -> Result:
         """Remove *desired*."""
         goal = Goal(
             targets=desired.entities,
-            decide=lambda seen: removal(desired, seen, access_keys=access_keys),
+            decide=lambda seen: removal(desired, seen, access_keys=access_keys, existing=existing),
             partition="aws",
             timeout=timeout,
             removes=True,

@@ -6,8 +6,8 @@ extras detached. Four more have a world each, in which another program has writt
 one second ago: an unmanaged identity that is as desired is ensured; one that is managed is removed;
 an unmanaged one is not; one to which everything was attached is detached.
 
-What no reply showed cannot be removed. If exactly that is left, the last three are called
-again when all is settled.
+What no reply showed cannot be removed. If only that is left behind by one of these four, it is
+called again after IAM has settled.
 
 A schedule fails if the truth is wrong in the end, if an unmanaged entity was touched, if a second
 entity was created, or if an error was raised that is not of this library. After an error of this
@@ -123,25 +123,18 @@ def run_all(profile: str, plan: str, seed: int) -> list[Run]:
         make_foreign(lagging)
         for flow in CALLS:
             prepare(lagging, desired, flow, seed)
-            runs.append(run_one(lagging, desired, flow, profile, set()))
+            runs.append(run_one(lagging, desired, flow, profile))
     for flow in YOUNG:
         with laggy_iam(profile, seed=seed) as lagging:
             make_foreign(lagging)
             write_as_another(lagging, written, managed=flow == "remove young")
-            shown = note_what_is_shown(lagging)
-            runs.append(run_one(lagging, desired, flow, profile, shown))
+            runs.append(run_one(lagging, desired, flow, profile))
     return runs
 
 
-def run_one(
-    lagging: LaggyIAM,
-    desired: State,
-    flow: str,
-    profile: str,
-    shown: set[Fact],
-) -> Run:
-    """Run one flow in a world that is prepared for it; its replies add to *shown*."""
-    call = (CALLS | YOUNG)[flow]
+def run_one(lagging: LaggyIAM, desired: State, flow: str, profile: str) -> Run:
+    """Run one flow in a world that is prepared for it."""
+    call, shown = (CALLS | YOUNG)[flow], record_replies(lagging)
     first, retries = len(lagging.trace), lagging.trace.repeats
     started = lagging.clock.elapsed
     before = observe(desired, iam=lagging.truth)
@@ -151,9 +144,8 @@ def run_one(
     only_lag = not any(each.fault or each.outcome.endswith("Throttling") for each in sent)
     late = [each for each in errors if only_lag and each in NEVER_BY_LAG[profile]]
     failure = failure or judge(lagging, desired, flow, before)
-    unseen = (
-        failure == "ends wrong" and flow in YOUNG and shown.isdisjoint(left(lagging, desired, flow))
-    )
+    unseen = flow in YOUNG and failure == "ends wrong"
+    unseen = unseen and shown.isdisjoint(left_behind(lagging, desired, flow))
     if unseen:
         lagging.settle()
         _, failure = run(lagging, desired, call, RIGHT.get(flow, ""))
@@ -238,14 +230,14 @@ def is_right(desired: State, observed: State, flow: str) -> bool:
     return not diff(desired, observed, **(ADOPT if flow == "adopt" else {}))
 
 
-def note_what_is_shown(lagging: LaggyIAM) -> set[Fact]:
-    """Return a set to which each reply of IAM to a client built from now on adds what it shows."""
+def record_replies(lagging: LaggyIAM) -> set[Fact]:
+    """Return a set that collects the facts in IAM's replies to clients built from now on."""
     shown: set[Fact] = set()
 
-    def note(parsed: dict[str, Any], **_event: object) -> None:
+    def record(parsed: dict[str, Any], **_event: object) -> None:
         shown.update(facts(parsed))
 
-    lagging.session.events.register("after-call.iam", note)
+    lagging.session.events.register("after-call.iam", record)
     return shown
 
 
@@ -261,8 +253,8 @@ def facts(reply: Any, key: str = "") -> Iterator[Fact]:
         yield key, str(reply)
 
 
-def left(lagging: LaggyIAM, desired: State, flow: str) -> set[Fact]:
-    """Return what is there in truth, and should have been removed."""
+def left_behind(lagging: LaggyIAM, desired: State, flow: str) -> set[Fact]:
+    """Return what exists in truth although the flow should have removed it."""
     observed = observe(desired, iam=lagging.truth)
     if flow == "remove young":
         return {(f"{type(each).__name__}Name", each.name) for each in observed.entities}

@@ -37,6 +37,15 @@ def confirming(world: World) -> list[list[str]]:
     return [[each.operation for each in some] for some in world.sends[last + 1 :]]
 
 
+def unmanaged_user() -> tuple[World, Things]:
+    """Return an IAM whose user has the policy but not our tag, and a host without the policy."""
+    world = made(USER_PLAN)
+    world.things[f"user {USER}".lower()]["seen"]["Tags"] = []
+    bare = world.copy()
+    bare[f"user {USER}".lower()]["attached"] = {}
+    return world, bare
+
+
 class TestAgreeing:
     """Reads that agree, immediately or later."""
 
@@ -248,6 +257,36 @@ class TestRemoval:
         with pytest.raises(PropagationTimeoutError, match="lists did not agree"):
             world.remove(ROLE_PLAN, timeout=9)
         assert world.writes == []
+
+    def test_nothing_to_detach(self) -> None:
+        """Three reads confirm that an unmanaged entity has nothing that is to be detached."""
+        world, _ = unmanaged_user()
+        world.do("DetachUserPolicy", UserName=USER, PolicyArn=SERVER)
+        assert world.remove(USER_PLAN, existing="attach").changes == ()
+        assert ([some[0].operation for some in world.sends], pauses(world)) == (["GetUser"] * 2, [])
+
+    def test_late_to_show_what_to_detach(self) -> None:
+        """One stale list of policies does not end a removal that detaches."""
+        world, bare = unmanaged_user()
+        world.script["ListAttachedUserPolicies"] = [bare]
+        result = world.remove(USER_PLAN, existing="attach")
+        assert operations(result.changes) == ["DetachUserPolicy"]
+
+    def test_late_again_to_show_what_to_detach(self) -> None:
+        """After a contradiction about policies, one round that shows none is not enough."""
+        world, bare = unmanaged_user()
+        world.script["ListAttachedUserPolicies"] = [bare, None, *[bare] * 6]
+        result = world.remove(USER_PLAN, existing="attach")
+        assert operations(result.changes) == ["DetachUserPolicy"]
+        assert pauses(world)[:2] == [0.25, 1]
+
+    def test_missed_by_a_read_that_confirms(self) -> None:
+        """If a read that confirms misses the entity, later reads show what to detach."""
+        world, bare = unmanaged_user()
+        world.script["ListAttachedUserPolicies"] = [bare] * 4
+        world.script["GetUser"] = [None, None, NOTHING]
+        result = world.remove(USER_PLAN, existing="attach")
+        assert operations(result.changes) == ["DetachUserPolicy"]
 
     def test_ghost_for_good(self) -> None:
         """If reads disagree about existence after the timeout, the error says so."""

@@ -43,7 +43,7 @@ def test_keys_are_in_the_way() -> None:
             remove(WANTED, session=lagging.session)
         assert str(caught.value) == (
             f"user {USER} is still used: access key {ids[0]}, access key {ids[1]}.\n"
-            "Take these away yourself, then call again. "
+            "Remove these first, then call again. "
             'With access_keys="delete" all keys are deleted too, used or not.'
         )
         assert [each for each in lagging.trace if not each.reads] == []

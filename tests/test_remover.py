@@ -444,13 +444,13 @@ def test_nothing_is_taken_from_a_service_linked_role(existing: ExistingToRemove)
         assert [str(conflict) for conflict in caught.value.conflicts] == [
             (
                 "role R belongs to the AWS service ec2.amazonaws.com, as its service-linked role; "
-                "IAM lets only its service take away CloudWatchAgentServerPolicy, "
+                "only its service can remove CloudWatchAgentServerPolicy, "
                 "Read (Allow ssm:GetParameter *).\n"
                 "No choice would do: it is left alone, name something else."
             ),
             (
                 "instance-profile R holds a service-linked role; "
-                "IAM lets only its service take away role R.\n"
+                "only its service can remove role R.\n"
                 "No choice would do: it is left alone, name something else."
             ),
         ]

@@ -37,7 +37,7 @@ from cwagent_iam.requests import (
 from cwagent_iam.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.policies import ManagedPolicy
@@ -175,40 +175,35 @@ class _Call:
     # --- reading ----------------------------------------------------------------------------------
 
     def _observe(self) -> Steps[State]:
-        """Read everything once; for a removal, confirm that nothing is due where nothing seems due.
+        """Read everything once; for a removal, confirm the entities for which no change is due.
 
-        Three reads confirm it. They must agree in several rounds, once a read has contradicted, or
-        if an entity is not shown that this call saw and has not deleted. A role that a profile
-        holds exists.
+        Three parallel reads confirm them. Several rounds must agree if a read has contradicted, or
+        if an entity is missing that this call saw and did not try to delete. A role that a profile
+        holds exists: IAM does not delete such a role.
         """
         goal = self.goal
-        rounds: list[float] | None = None
+        rounds: Iterator[float] | None = None
         while True:
             (seen,) = yield from observe(
                 goal.targets, partition=goal.partition, dependents=goal.removes
             )
             self.ledger = self.ledger.with_observation(seen)
-            decision = self._decide(seen.state)
-            shown = {each.target.lower() for each in seen.state.entities}
-            due = shown if isinstance(decision, ConflictError) else set(_targets_in(decision))
-            idle = {each.target.lower() for each in goal.targets} - due
+            due = _targets_in(self._decide(seen.state))
+            idle = {each.target.lower() for each in goal.targets}.difference(due)
             if not (goal.removes and idle):
                 return seen.state
-            absent = idle - shown
+            absent = idle.difference(each.target.lower() for each in seen.state.entities)
             copies = yield from self._read_copies(idle, seen.state, existence_only=absent)
             if absent & roles_in_profiles(seen.state) or any(
                 self._contradicts(copy, idle, absent) for copy in copies
             ):
                 if not (yield from self._pause(DENSE, _NOT_SHOWN)):
                     raise propagation_timeout_error([], copies, 1, self.ledger)
-                rounds = list(_ROUNDS_YOUNG[1:])
+                rounds = iter(_ROUNDS_YOUNG[1:])
                 continue
-            if rounds is None and absent & self._kept:
-                rounds = list(_ROUNDS_YOUNG[1:])
-            if not rounds:
-                return seen.state
-            pause = rounds.pop(0)
-            if not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
+            rounds = rounds or iter(_ROUNDS_YOUNG[1:] if absent & self._kept else ())
+            pause = next(rounds, 0.0)
+            if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
                 return seen.state
 
     def _contradicts(self, copy: State, idle: set[str], absent: set[str]) -> bool:
@@ -508,10 +503,6 @@ class _Call:
 
 def _arns_of(named: tuple[str, str], listed: Any) -> list[str]:
     return [each["Arn"].lower() for each in listed if (each["Path"], each["PolicyName"]) == named]
-
-
-def _find(state: State, entity: Entity) -> Entity | None:
-    return state.find(type(entity), entity.name)
 
 
 def _targets_in(decision: ChangeSet | ConflictError) -> Iterable[str]:
