@@ -403,6 +403,52 @@ def test_credentials_of_services_are_listed_for_all_users(iam: Any) -> None:
     assert not any("ServicePassword" in each for each in found)
 
 
+def test_the_life_of_a_service_credential(iam: Any) -> None:
+    """It can be deactivated, reset and deleted by its id; after that the id is unknown."""
+    user = {"UserName": "One"}
+    reply = iam.create_service_specific_credential(**user, ServiceName="cassandra.amazonaws.com")[
+        "ServiceSpecificCredential"
+    ]
+    named = user | {"ServiceSpecificCredentialId": reply["ServiceSpecificCredentialId"]}
+    iam.update_service_specific_credential(**named, Status="Inactive")
+    reset = iam.reset_service_specific_credential(**named)["ServiceSpecificCredential"]
+    assert reset["Status"] == "Inactive"
+    assert reset["ServicePassword"] != reply["ServicePassword"]
+    iam.delete_service_specific_credential(**named)
+    assert iam.list_service_specific_credentials(**user)["ServiceSpecificCredentials"] == []
+    number = named["ServiceSpecificCredentialId"]
+    assert code_of(iam.delete_service_specific_credential, **named) == (
+        "NoSuchEntity",
+        f"No such credential {number} exists",
+    )
+
+
+def test_few_services_have_credentials_of_their_own(iam: Any) -> None:
+    """The name of any other service is refused as unknown."""
+    members = {"UserName": "One", "ServiceName": "s3.amazonaws.com"}
+    assert code_of(iam.create_service_specific_credential, **members) == (
+        "NoSuchEntity",
+        "No such service s3.amazonaws.com is supported for Service Specific Credentials",
+    )
+
+
+def test_service_linked_roles_have_one_name_for_each_suffix(iam: Any) -> None:
+    """A suffix must be allowed and new; the id of a deletion names path and role."""
+    service = "autoscaling.amazonaws.com"
+    create = iam.create_service_linked_role
+    name = create(AWSServiceName=service, CustomSuffix="x")["Role"]["RoleName"]
+    assert code_of(create, AWSServiceName=service, CustomSuffix="x") == (
+        "InvalidInput",
+        f"Service role name {name} has been taken in this account, please try a different suffix.",
+    )
+    assert code_of(create, AWSServiceName="ecs.amazonaws.com", CustomSuffix="x") == (
+        "InvalidInput",
+        "Custom suffix is not allowed for ecs.amazonaws.com",
+    )
+    task = iam.delete_service_linked_role(RoleName=name)["DeletionTaskId"]
+    assert task.startswith(f"task/aws-service-role/{service}/{name}/")
+
+
 def test_the_account_is_told_in_full(iam: Any) -> None:
     """Policies have names and ids in GetAccountAuthorizationDetails."""
     arn = own_policy(iam)

@@ -6,6 +6,7 @@ import _thread
 import concurrent.futures
 import contextvars
 import itertools
+import signal
 import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -443,6 +444,14 @@ def release(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     event.set()
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also where a shell has started the tests to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class TestThreads:
     """Real threads."""
 
@@ -500,6 +509,7 @@ class TestThreads:
             run_in_threads([in_flight, crash, *late], 2)
         assert ended == ["in flight"]
 
+    @pytest.mark.usefixtures("_ctrl_c")
     @pytest.mark.parametrize("patience", [PATIENT, 0.0])
     def test_interrupt(
         self, monkeypatch: pytest.MonkeyPatch, release: threading.Event, patience: float
@@ -521,6 +531,7 @@ class TestThreads:
             run_in_threads([in_flight] * 9, 2)
         assert (len(started), len(ended)) == (2, 2 if patience else 0)
 
+    @pytest.mark.usefixtures("_ctrl_c")
     def test_interrupted_transport(
         self, session: boto3.Session, monkeypatch: pytest.MonkeyPatch
     ) -> None:
