@@ -82,7 +82,10 @@ def iam(session: boto3.Session) -> Any:
 
 @attrs.define
 class Requests:
-    """The operations of IAM that any client of a session sent, in order."""
+    """The operations of IAM that any client of a session sent, in order.
+
+    The order within a wave is that of the changes only with `ONE_AT_A_TIME`.
+    """
 
     sent: list[str] = attrs.field(factory=list)
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cwagent_iam import Propagation
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# Otherwise the requests of a wave are sent in any order.
+ONE_AT_A_TIME = Propagation(max_in_flight=1)
 
 
 def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:

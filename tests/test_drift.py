@@ -14,7 +14,7 @@ from cwagent_iam import (
     plan_agent_role,
     plan_agent_user,
 )
-from tests.scripted import names
+from tests.scripted import ONE_AT_A_TIME, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +165,7 @@ class TestDrift:
         ensure(desired, session=session)
         row.spoil(iam)
         requests.sent.clear()
-        result = ensure(desired, session=session)
+        result = ensure(desired, session=session, propagation=ONE_AT_A_TIME)
         assert requests.writes == names(result.changes) == row.writes
         assert not ensure(desired, session=session).changed
 
@@ -176,7 +176,7 @@ class TestDrift:
         ensure(desired, session=session)
         row.spoil(iam)
         requests.sent.clear()
-        result = ensure(desired, session=session)
+        result = ensure(desired, session=session, propagation=ONE_AT_A_TIME)
         assert requests.writes == names(result.changes) == row.writes
         assert not ensure(desired, session=session).changed
 

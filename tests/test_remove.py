@@ -18,7 +18,7 @@ from cwagent_iam import (
     preview,
     remove,
 )
-from tests.scripted import names
+from tests.scripted import ONE_AT_A_TIME, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,7 +101,7 @@ class TestOrder:
         desired = plan_agent_role(policies=[SERVER, ADMIN], instance_profile="p")
         ensure(desired, session=session)
         requests.sent.clear()
-        result = remove(desired, session=session)
+        result = remove(desired, session=session, propagation=ONE_AT_A_TIME)
         assert requests.writes == names(result.changes)
         for first, then in (
             ("RemoveRoleFromInstanceProfile", "DeleteInstanceProfile"),
@@ -151,7 +151,7 @@ class TestOrder:
         for operation in lost:
             taking[operation]()
         requests.sent.clear()
-        result = remove(ROLE_PLAN, session=session)
+        result = remove(ROLE_PLAN, session=session, propagation=ONE_AT_A_TIME)
         assert requests.writes == names(result.changes)
         assert sorted(requests.writes + lost) == sorted(taking)
         assert len(requests.writes) == left

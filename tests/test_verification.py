@@ -19,7 +19,7 @@ from cwagent_iam import (
     plan_agent_role,
     preview,
 )
-from tests.scripted import answer, names
+from tests.scripted import ONE_AT_A_TIME, answer, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +168,6 @@ class TestApplied:
         applied = names(caught.value.applied)
         assert len(applied) == count
         requests.sent.clear()
-        rest = ensure_agent_role(session=session)
+        rest = ensure_agent_role(session=session, propagation=ONE_AT_A_TIME)
         assert sorted(applied + requests.writes) == ALL
         assert requests.writes == names(rest.changes)
