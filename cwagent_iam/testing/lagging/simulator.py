@@ -79,7 +79,7 @@ class LaggyIAM:
     _buckets: dict[str, TokenBucket] = attrs.field(factory=dict)
     _next_replica: int = 0
     _rivals: list[tuple[int, Callable[[], object]]] = attrs.field(factory=list)
-    _replies: dict[tuple[Any, ...], Any] | None = None
+    _replies: dict[tuple[Any, ...], Any] = attrs.field(factory=dict)
     # Re-entrant, because some services of moto call others through boto3.
     _lock: threading.RLock = attrs.field(factory=threading.RLock)
 
@@ -129,14 +129,12 @@ class LaggyIAM:
             batch = list(calls[first : first + most])
             self._random.shuffle(batch)
             start = latest = self.clock.now
-            self._replies = {}
             try:
                 for call in batch:
                     self.clock.now = start
                     call()
                     latest = max(latest, self.clock.now)
             finally:
-                self._replies = None
                 self.clock.now = max(latest, self.clock.now)
 
     def process(self, moto: Callable[[], Reply | None], request: AWSPreparedRequest) -> Any:
@@ -210,6 +208,8 @@ class LaggyIAM:
     def _serve(self, moto: Callable[[], Reply | None], sent: Sent, entry: Request) -> Any:
         if get_account_id_from(sent.access_key) != self._iam.account_id:
             return moto()  # what other accounts hold does not lag
+        if self._versions.has(("access key", sent.access_key)):
+            self._replies.clear()  # because moto notes that the key was used
         entry.replica = self._route(sent)
         home = f"arn:{self._iam.partition}:iam::{self._iam.account_id}:"
         view = View(self._versions, "authz", entry.replica, self.clock.now, home)
@@ -250,15 +250,12 @@ class LaggyIAM:
             built = view.replica is None or version.built[view.replica] <= view.now
             late[key] = known if built or known is None else half_built(known)
             seen.append((id(version), built))
-        # Confirming reads come in batches of equal ones: moto answers each of them only once.
+        # Confirming reads are equal ones: until something is written, moto answers each only once.
         same = (sent.operation, sent.body, *seen)
-        if self._replies is not None and same in self._replies:
-            return self._replies[same]
-        with showing(self._iam, late):
-            reply = moto()
-        if self._replies is not None:
-            self._replies[same] = reply
-        return reply
+        if same not in self._replies:
+            with showing(self._iam, late):
+                self._replies[same] = moto()
+        return self._replies[same]
 
     def _write(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
         """Let moto write, unless a replica or another client is in the way."""
@@ -276,7 +273,7 @@ class LaggyIAM:
     def _carry_out(self, moto: Callable[[], Reply | None], *, lagging: bool) -> Any:
         """Let moto write, and note what that has changed."""
         reply = moto()
-        self._replies = None if self._replies is None else {}
+        self._replies.clear()
         now = {key: frozen(thing, self._iam) for key, thing in things(self._iam).items()}
         before = {key: version.copy for key, version in self._versions.newest()}
         for key in now.keys() | before.keys():
