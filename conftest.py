@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import functools
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from sybil import Example, Sybil
+from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 from cwagent_iam.testing import sandbox
@@ -37,9 +38,19 @@ def close_sandbox(namespace: dict[str, Any]) -> None:
 
 def run_tests(example: Example) -> str | None:
     """Run an example that is a file of tests; return what pytest says if they do not pass."""
+    return run_tests_of(example.document)
+
+
+@functools.cache
+def run_tests_of(page: Document) -> str | None:
+    """Run all files of tests on a page; return what pytest says if one of them does not pass."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "test_example.py").write_text(str(example.parsed), encoding="utf-8")
-        # As readers do: elsewhere, in a process of their own, without the settings of this project.
+        for example in page.examples():
+            if example.region.evaluator is run_tests:
+                path = Path(folder, f"test_line_{example.line}.py")
+                path.write_text(str(example.parsed), encoding="utf-8")
+        # As readers do: elsewhere, in another process, without the settings of this project. In one
+        # process for all, because it takes 2 s to start.
         run = subprocess.run(
             [sys.executable, "-Im", "pytest", "--quiet", "-p", "no:cacheprovider"],
             cwd=folder,
