@@ -64,7 +64,7 @@ class EC2Launch:
             _text_problems("instance_type", self.instance_type),
             if_named(_text_problems, "subnet_id", self.subnet_id),
             _group_problems(self.security_group_ids),
-            _option_problems(self.metadata_options),
+            if_named(_option_problems, "metadata_options", self.metadata_options),
         )
 
     @property
@@ -94,18 +94,16 @@ def _group_problems(groups: object) -> Iterator[Problem]:
         yield from _text_problems(f"security_group_ids[{index}]", group)
 
 
-def _option_problems(options: object) -> Iterator[Problem]:
-    if options is None:
-        return
+def _option_problems(argument: str, options: object) -> Iterator[Problem]:
     if not isinstance(options, tuple) or not all(map(_is_pair, options)):
         rule = 'must be a mapping, such as {"HttpTokens": "required"}'
-        yield Problem.of("metadata_options", options, rule)
+        yield Problem.of(argument, options, rule)
         return
     for key, value in options:
-        yield from _text_problems("metadata_options key", key)
+        yield from _text_problems(f"{argument} key", key)
         if value == "" or isinstance(value, bool) or not isinstance(value, (str, int)):
             rule = "must be a string that is not empty, or a whole number"
-            yield Problem.of(f"metadata_options[{shown(key)}]", value, rule)
+            yield Problem.of(f"{argument}[{shown(key)}]", value, rule)
 
 
 def _is_pair(value: object) -> bool:

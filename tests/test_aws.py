@@ -270,8 +270,8 @@ class TestBuiltClients:
     @pytest.mark.parametrize(("region", "row"), REGIONS.items(), ids=list(REGIONS))
     def test_partition(self, region: str, row: tuple[str, str]) -> None:
         """The partition is known without a request."""
-        assert Clients(session_in(region, *KEYS)).partition == row[0]
-        assert Clients(iam=iam_client(region)).partition == row[0]
+        assert Clients(session_in(region, *KEYS)).of("iam").meta.partition == row[0]
+        assert Clients(iam=iam_client(region)).of("iam").meta.partition == row[0]
 
     def test_default_session(self, session: boto3.Session) -> None:
         """Without session and client it is boto3's default session."""

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from cwagent_iam import ChangeSet
+from cwagent_iam.aws.clients import Clients
 from cwagent_iam.events import Planned, Waiting
-from cwagent_iam.executor import driver
-from cwagent_iam.executor.driver import Emitter, run
+from cwagent_iam.executor.driver import Emitter, Executor
 from cwagent_iam.requests import Emit, Interrupted, Reply, Request, Send, Wait
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def drive(
     """Run *steps* on scripted outcomes."""
     transport: Any = FakeTransport(list(outcomes))
     propagation = time.propagation()
-    return run(steps, transport, propagation, Emitter(propagation, on_event))
+    emit = Emitter(propagation, on_event)
+    return Executor(Clients(), propagation, emit, transport).run(steps)
 
 
 def interrupted(cause: BaseException) -> Interrupted:
@@ -92,7 +93,8 @@ class TestEffects:
         transport: Any = FakeTransport()
         emit = Emitter(propagation, events.append)
         virtual_time.now += 5
-        assert run(steps(), transport, propagation, emit) == pause
+        executor = Executor(Clients(), propagation, emit, transport)
+        assert executor.run(steps()) == pause
         assert events == [Waiting(reason="the role is new", pause=pause, seconds=5.0)]
         assert virtual_time.slept == [pause]
 
@@ -257,11 +259,11 @@ class TestErrors:
         self, virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """An interrupt that comes between two effects is thrown into the generator too."""
-        perform = driver._perform  # noqa: SLF001
+        perform = Executor._perform  # noqa: SLF001
 
         def interrupt(*arguments: Any) -> Any:
             perform(*arguments)
-            monkeypatch.setattr(driver, "_perform", perform)
+            monkeypatch.setattr(Executor, "_perform", perform)
             raise KeyboardInterrupt
 
         def steps() -> Steps[str]:
@@ -271,5 +273,5 @@ class TestErrors:
                 return "cleaned up"
             return ""
 
-        monkeypatch.setattr(driver, "_perform", interrupt)
+        monkeypatch.setattr(Executor, "_perform", interrupt)
         assert drive(steps(), virtual_time, (REPLY,)) == "cleaned up"

@@ -17,14 +17,13 @@ from cwagent_iam.reconcile.rules import (
     RIVALS,
     RULES,
     SLOW,
-    Case,
     Known,
     as_target,
     missing_targets,
     principals,
     rule_for,
 )
-from cwagent_iam.requests import Request, Unsent, Wait
+from cwagent_iam.requests import Unsent, Wait
 from cwagent_iam.trust import EC2_TRUST, CrossAccount
 from tests.core import ACCOUNT, BUSY, DENIED, NO_REPLY, ROLE, THROTTLED, USER, no_such, refusal
 
@@ -374,8 +373,3 @@ class TestMissingTargets:
         named = {NEW_USER: "user", NEW_ROLE: "role", SESSION: "role"}
         assert {as_target(each) for each in named} == {("user", "new"), ("role", "new")}
         assert as_target("AROAABCDEFGHIJKLMNOPQ") == ("", "")
-
-    def test_case(self) -> None:
-        """A case is compared by value."""
-        request = Request.of("GetRole", RoleName=ROLE)
-        assert Case(request, "words", Known()) == Case(request, "words", Known())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import operator
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -63,17 +64,6 @@ class AWSSession(Protocol):
         """Return a client."""
 
 
-@attrs.frozen
-class _FixedCredentials:
-    """A credential provider for botocore that always returns the same, self-refreshing object."""
-
-    credentials: Any
-
-    def load_credentials(self) -> Any:
-        """Return the credentials."""
-        return self.credentials
-
-
 @attrs.define(eq=False)
 class Clients:
     """The clients of one call. Build them on the caller's thread; any thread may use them.
@@ -106,12 +96,6 @@ class Clients:
         """Keep the clients that were handed in."""
         handed = {"iam": self.iam, "ec2": self.ec2}
         self._built |= {service: client for service, client in handed.items() if client is not None}
-
-    @property
-    def partition(self) -> str:
-        """The partition of the client for IAM, such as ``aws``; no request is sent."""
-        partition: str = self.of("iam").meta.partition
-        return partition
 
     def of(self, service: Service) -> Any:
         """Return the client for a service; build it at first use.
@@ -191,9 +175,11 @@ def _unknown_ec2() -> IntentError:
 
 def _session_of(iam: Any) -> AWSSession:
     """Return a session that shares the credentials object of *iam*, so that both refresh it."""
+    credentials = _attribute(iam, "_request_signer._credentials")
     core = botocore.session.Session()
-    provider = _FixedCredentials(_attribute(iam, "_request_signer._credentials"))
-    core.register_component("credential_provider", provider)
+    core.register_component(
+        "credential_provider", SimpleNamespace(load_credentials=lambda: credentials)
+    )
     session: AWSSession = boto3.Session(botocore_session=core)
     return session
 

@@ -153,9 +153,8 @@ class BaseChange:
         line = f"{self.sign} {self.operation} {self.name}"
         return one_line(f"{line}: {self.detail}" if self.detail else line)
 
-    def _new_fields(self, entity: Any) -> dict[str, Any]:
-        """Return the fields of *entity*, the target, that differ once the change is made."""
-        del entity
+    def _new_fields(self, _entity: Any, /) -> dict[str, Any]:
+        """Return the fields of the target that differ once the change is made."""
         return {field: getattr(self, field) for field in self.sets.values()}
 
 
@@ -306,8 +305,7 @@ class DeletePermissionsBoundary(Update):
     wave: ClassVar[Wave] = Wave.TAKE_AWAY
     apart: ClassVar[bool] = True
 
-    def _new_fields(self, entity: Principal) -> dict[str, Any]:
-        del entity
+    def _new_fields(self, _entity: Principal, /) -> dict[str, Any]:
         return {"permissions_boundary": None}
 
 

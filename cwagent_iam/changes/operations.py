@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from cwagent_iam.documents import Document
     from cwagent_iam.state import State
 
-_PRINCIPAL = re.compile(
-    r"arn:[^:]+:(?:iam|sts)::(?P<account>[0-9]+):"
+PRINCIPAL = re.compile(
+    r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>[0-9]+):"
     r"(?:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)|assumed-role/(?P<session>[^/]+)/.+)"
 )
 """A role, a user or a session of a role, as a principal (IAM user guide, "Principal")."""
@@ -154,7 +154,7 @@ class DeleteRole(_OfRole, Delete):
 def _trusted(trust: Document, account_id: str) -> Iterator[str]:
     """Name the roles and users in an account whose ARNs *trust* has; in any, if none is given."""
     for _, principal in trust.named:
-        match = _PRINCIPAL.fullmatch(principal)
+        match = PRINCIPAL.fullmatch(principal)
         if match and account_id in {"", match["account"]}:
             yield f"{match['kind'] or Role.kind} {match['name'] or match['session']}"
 
@@ -226,7 +226,7 @@ class DeleteAccessKey(_OfUser, BaseChange):
         return {"access_keys": entity.access_keys - {self.access_key_id}}
 
     def is_done_in(self, state: State) -> bool:
-        """Say whether the key is gone."""
+        """Return whether the key is deleted; states do not compare access keys."""
         user = state.find(User, self.name)
         return user is None or self.access_key_id not in user.access_keys
 

@@ -107,9 +107,10 @@ class Executor:
     def partition(self) -> str:
         """The partition; ``aws`` if no client can be built, which the first request reports."""
         try:
-            return self.clients.partition
+            partition: str = self.clients.of("iam").meta.partition
         except Exception:  # noqa: BLE001 - settings and credential providers may raise anything
             return "aws"
+        return partition
 
     @property
     def ec2_region(self) -> str | None:
@@ -127,8 +128,51 @@ class Executor:
         return region
 
     def run(self, steps: Steps[T]) -> T:
-        """Run *steps* to their result."""
-        return run(steps, self.transport, self.propagation, self.emit)
+        """Run *steps* to their result, on this thread.
+
+        An exception of an effect, or an interrupt, is thrown into the generator. The effects that
+        its cleanup yields are performed like all others. The generator is never closed before its
+        end.
+
+        Args:
+            steps: The generator.
+
+        Returns:
+            What the generator returns.
+
+        Raises:
+            BaseException: As the generator raises it; for `Interrupted`, its cause.
+        """
+        resume: Callable[[], Effect] = functools.partial(next, steps)
+        ended: BaseException | None = None
+        while ended is None:
+            try:
+                resume = functools.partial(steps.send, self._perform(resume()))
+            except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
+                if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
+                    ended = error
+                else:
+                    resume = functools.partial(steps.throw, error)
+        if isinstance(ended, StopIteration):
+            result: T = ended.value
+            return result
+        # Raised outside the handler, which would set the context of the interrupt.
+        raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
+
+    def _perform(self, effect: Effect) -> Any:
+        """Perform *effect*; return its result for the generator."""
+        match effect:
+            case Send(requests=requests):
+                return self.transport.send(requests)
+            case Wait(least=least, most=most, reason=reason):
+                pause = least + self.propagation.random() * (most - least)
+                self.emit.waiting(reason, pause)
+                self.propagation.sleep(pause)
+                return pause
+            case Emit(event=event):
+                return self.emit(event)
+            case _:
+                assert_never(effect)
 
     def finish(self, result: ResultT) -> ResultT:
         """Emit that the call has succeeded, and return its result."""
@@ -153,59 +197,3 @@ def _problems(
         yield Problem.of("propagation", propagation, "must be a Propagation, with its settings")
     if on_event is not None and not callable(on_event):
         yield Problem.of("on_event", on_event, "must be a function that takes an event")
-
-
-def run(
-    steps: Steps[T], transport: Transport, propagation: Propagation, emit: Callable[[Any], object]
-) -> T:
-    """Run *steps* to their result, on this thread.
-
-    An exception of an effect, or an interrupt, is thrown into the generator. The effects that its
-    cleanup yields are performed like all others. The generator is never closed before its end.
-
-    Args:
-        steps: The generator.
-        transport: Sends requests.
-        propagation: The settings; sleep and random numbers are used.
-        emit: Called with each event.
-
-    Returns:
-        What the generator returns.
-
-    Raises:
-        BaseException: As the generator raises it; for `Interrupted`, its cause.
-    """
-    resume: Callable[[], Effect] = functools.partial(next, steps)
-    ended: BaseException | None = None
-    while ended is None:
-        try:
-            came = _perform(resume(), transport, propagation, emit)
-            resume = functools.partial(steps.send, came)
-        except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
-            if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
-                ended = error
-            else:
-                resume = functools.partial(steps.throw, error)
-    if isinstance(ended, StopIteration):
-        result: T = ended.value
-        return result
-    # Raised outside the handler, which would set the context of the interrupt.
-    raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
-
-
-def _perform(
-    effect: Effect, transport: Transport, propagation: Propagation, emit: Callable[[Any], object]
-) -> Any:
-    """Perform *effect*; return its result for the generator."""
-    match effect:
-        case Send(requests=requests):
-            return transport.send(requests)
-        case Wait(least=least, most=most, reason=reason):
-            pause = least + propagation.random() * (most - least)
-            emit(Waiting(reason=reason, pause=pause))
-            propagation.sleep(pause)
-            return pause
-        case Emit(event=event):
-            return emit(event)
-        case _:
-            assert_never(effect)

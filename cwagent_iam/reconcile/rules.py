@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
+from cwagent_iam.changes.operations import PRINCIPAL
 from cwagent_iam.requests import NAMED_BY, Unsent, Wait
 
 if TYPE_CHECKING:
@@ -74,28 +75,14 @@ class Known:
 
 
 @attrs.frozen
-class Case:
-    """A refused request, and what the call knows.
-
-    Attributes:
-        request: The request.
-        words: AWS's words, in lower case.
-        known: What the call knows.
-    """
-
-    request: Request
-    message: str
-    known: Known
-
-
-@attrs.frozen
 class Rule:
     """One row of the table: what a refusal means.
 
     Attributes:
         operation: The prefix of the operations that it is for; empty for all.
         codes: AWS's error codes that it is for.
-        applies: Returns whether it is for a case.
+        applies: Returns whether it is for a request that was refused, by AWS's message in lower
+            case and by what the call knows.
         verdict: What the call does next.
         reason: The reason for the pause, in events and logs.
         pace: The backoff. Default: `DENSE`.
@@ -103,7 +90,7 @@ class Rule:
 
     operation: str
     codes: tuple[str, ...]
-    applies: Callable[[Case], bool]
+    applies: Callable[[Request, str, Known], bool]
     verdict: Verdict
     reason: str
     pace: Pace = DENSE
@@ -120,11 +107,6 @@ _COMMON = re.compile(
     r"|role|such|that|the|there|this|to|user|was|with"
 )
 _ARN = re.compile(r"arn:[^\s\"']+")
-_PRINCIPAL = re.compile(
-    r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>[0-9]+):"
-    r"(?:(?P<kind>role|user)/(?:.*/)?(?P<name>[^/]+)|assumed-role/(?P<session>[^/]+)/.+)"
-)
-"""A role, a user or a session of a role, as a principal (IAM user guide, "Principal")."""
 
 
 def targets_of(request: Request) -> dict[str, str]:
@@ -147,12 +129,12 @@ def principals(request: Request, message: str = "") -> tuple[str, ...]:
         return ()
     text = request.arguments.get("AssumeRolePolicyDocument") or request.arguments["PolicyDocument"]
     named = _ARN.findall(message) or _ARN.findall(text)
-    return tuple(dict.fromkeys(each for each in named if _PRINCIPAL.fullmatch(each)))
+    return tuple(dict.fromkeys(each for each in named if PRINCIPAL.fullmatch(each)))
 
 
 def as_target(principal: str) -> tuple[str, str]:
     """Return the kind and name of a principal; for a session, those of its role."""
-    match = _PRINCIPAL.fullmatch(principal)
+    match = PRINCIPAL.fullmatch(principal)
     return (match["kind"] or "role", match["name"] or match["session"]) if match else ("", "")
 
 
@@ -190,43 +172,43 @@ def missing_targets(request: Request, message: str) -> frozenset[str]:
 # --- the table ------------------------------------------------------------------------------------
 
 
-def _always(_case: Case) -> bool:
+def _always(_request: Request, _message: str, _known: Known) -> bool:
     return True
 
 
-def _misses_created(case: Case) -> bool:
-    return not case.known.created.isdisjoint(missing_targets(case.request, case.message))
+def _misses_created(request: Request, message: str, known: Known) -> bool:
+    return not known.created.isdisjoint(missing_targets(request, message))
 
 
-def _misses_observed(case: Case) -> bool:
-    return not case.known.observed.isdisjoint(missing_targets(case.request, case.message))
+def _misses_observed(request: Request, message: str, known: Known) -> bool:
+    return not known.observed.isdisjoint(missing_targets(request, message))
 
 
-def _trusts(arns: frozenset[str], case: Case) -> bool:
+def _trusts(arns: frozenset[str], request: Request, message: str) -> bool:
     """Return whether a principal that IAM does not know is one of *arns*, or a session of one."""
     identities = set(map(_identity, arns))
-    return "principal" in case.message and any(
+    return "principal" in message and any(
         each in arns or (":assumed-role/" in each and _identity(each) in identities)
-        for each in map(str.lower, principals(case.request, case.message))
+        for each in map(str.lower, principals(request, message))
     )
 
 
 def _identity(arn: str) -> tuple[str, ...]:
     """Return partition, account, kind and name of a principal; for a session, those of its role."""
-    match = _PRINCIPAL.fullmatch(arn)
+    match = PRINCIPAL.fullmatch(arn)
     return (match["partition"], match["account"], *as_target(arn)) if match else ()
 
 
-def _trusts_created(case: Case) -> bool:
-    return _trusts(case.known.created_arns, case)
+def _trusts_created(request: Request, message: str, known: Known) -> bool:
+    return _trusts(known.created_arns, request, message)
 
 
-def _trusts_observed(case: Case) -> bool:
-    return _trusts(case.known.observed_arns, case)
+def _trusts_observed(request: Request, message: str, known: Known) -> bool:
+    return _trusts(known.observed_arns, request, message)
 
 
-def _trusts_principals(case: Case) -> bool:
-    return "principal" in case.message and bool(principals(case.request, case.message))
+def _trusts_principals(request: Request, message: str, _known: Known) -> bool:
+    return "principal" in message and bool(principals(request, message))
 
 
 _MISS = ("NoSuchEntity",)
@@ -240,9 +222,7 @@ RULES = (
     Rule("", _MISS, _misses_created, "retry", "IAM does not show yet what the request needs"),
     Rule("", _MISS, _misses_observed, "observe", "what the request needs was there", RIVALS),
     Rule("", _TRUST, _trusts_created, "retry", "a principal of the trust policy is too new"),
-    Rule(
-        "", _TRUST, _trusts_observed, "observe", "a principal of the trust policy was there", RIVALS
-    ),
+    Rule("", _TRUST, _trusts_observed, "observe", "a trusted principal was there", RIVALS),
     Rule("", _TRUST, _trusts_principals, "look up", "a principal of the trust policy may be new"),
     Rule("", ("ConcurrentModification",), _always, "retry", "others write to it", RIVALS),
     Rule("", ("EntityTemporarilyUnmodifiable",), _always, "retry", "the name is too new", SLOW),
@@ -265,12 +245,11 @@ def rule_for(request: Request, refusal: Refusal, known: Known) -> Rule:
     if refusal.transient or isinstance(refusal, Unsent):
         lost = refusal.unacknowledged and not request.row.repeatable
         return LOST if lost else FINAL
-    case = Case(request, refusal.message.lower(), known)
     fitting = (
         rule
         for rule in RULES
         if request.operation.startswith(rule.operation)
         and refusal.code in rule.codes
-        and rule.applies(case)
+        and rule.applies(request, refusal.message.lower(), known)
     )
     return next(fitting, FINAL)

@@ -25,6 +25,7 @@ try:
     from moto.core import models as core_models, responses as core_responses
     from moto.core.botocore_stubber import BotocoreStubber
     from moto.core.models import MockAWS, botocore_stubber
+    from moto.core.utils import method_names_from_class
     from moto.iam import models as iam_models
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy, IAMBackend
@@ -255,7 +256,7 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
         yield
 
 
-_method_names = functools.cache(core_responses.method_names_from_class)
+_method_names = functools.cache(method_names_from_class)
 
 
 @contextmanager
