@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import TYPE_CHECKING, Any
 
 import attrs
-
-from cwagent_iam.testing.lagging.moto_state import frozen, things
 
 if TYPE_CHECKING:
     from cwagent_iam.testing import LaggyIAM
 
 # What stays in place, because others refer to it or nothing changes it.
 _KEPT = {"session", "clock", "_lock", "_profile", "_iam"}
-# What is different each time that the same state is created.
-_CHANCE = {"id", "create_date", "last_used", "last_used_region"}
 
 
 @attrs.frozen
@@ -41,26 +36,6 @@ class Scene:
         for name, value in known.items():
             setattr(self._lagging, name, value)
         return self._lagging
-
-
-def truth_in(lagging: LaggyIAM) -> str:
-    """Return everything that IAM holds in truth, as text; equal states have equal texts.
-
-    Only what chance decides is left out: ids and times.
-    """
-    iam = lagging._iam  # noqa: SLF001
-    facts = [
-        (
-            key,
-            {
-                name: value
-                for name, value in vars(frozen(thing, iam)).items()
-                if name not in _CHANCE
-            },
-        )
-        for key, thing in sorted(things(iam).items())
-    ]
-    return json.dumps(facts, sort_keys=True, default=lambda thing: thing.name)
 
 
 def _state(lagging: LaggyIAM) -> tuple[dict[str, Any], dict[str, Any]]:

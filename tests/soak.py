@@ -333,32 +333,32 @@ def make_ours_foreign(lagging: LaggyIAM, desired: State) -> None:
 
 
 def schedules(seeds: int) -> Iterator[tuple[str, str, int]]:
-    """List profile, identity and seed of everything to run."""
-    return itertools.product(PROFILES, PLANS, range(seeds))
+    """List profile, identity and seed of everything to run, seed by seed."""
+    return ((*each, seed) for seed in range(seeds) for each in itertools.product(PROFILES, PLANS))
 
 
 def main() -> None:
-    """Run as many seeds as the first argument says, 50 unless given, and print figures."""
+    """Run as many seeds as the first argument says, 50 unless given, and print figures.
+
+    Failures are printed as they come; Ctrl-C prints the figures so far.
+    """
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     by_profile: dict[str, list[Run]] = collections.defaultdict(list)
-    wrong = []
-    with concurrent.futures.ProcessPoolExecutor() as pool:
-        planned = list(schedules(seeds))
+    failed = False
+    planned = list(schedules(seeds))
+    with concurrent.futures.ProcessPoolExecutor() as pool, contextlib.suppress(KeyboardInterrupt):
         for schedule, runs in zip(
             planned, pool.map(run_all, *zip(*planned, strict=True), chunksize=2), strict=True
         ):
             by_profile[schedule[0]] += runs
-            wrong += [
-                (*schedule, each.flow, each.failure or each.errors)
-                for each in runs
-                if each.failure or each.late
-            ]
+            for each in runs:
+                if each.failure or each.late:
+                    failed = True
+                    print("failed:", *schedule, each.flow, each.failure or each.errors, flush=True)
     print(HEAD)
     for profile, runs in by_profile.items():
         print(ROW.format(profile, *figures(runs)))
-    for each in wrong[:20]:
-        print("failed:", *each)
-    sys.exit(bool(wrong))
+    sys.exit(failed)
 
 
 def figures(runs: list[Run]) -> tuple[float, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,17 +25,15 @@ from cwagent_iam import (
     remove as remove_it,
 )
 from cwagent_iam.aws import sender
-from cwagent_iam.aws.clients import Clients
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.testing import Crash, Fault, laggy_iam
 from tests.conftest import examples
-from tests.scenes import Scene, truth_in
+from tests.core_lag import LAGS, Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cwagent_iam.requests import Request
-    from cwagent_iam.testing import LaggyIAM
 
 EXPLANATION = Path(__file__).parent.parent / "docs" / "explanation.md"
 SERVER = "arn:aws:iam::aws:policy/CloudWatchAgentServerPolicy"
@@ -58,102 +58,105 @@ exclude = partial(ensure, attachments="exclusive")
 _SEND = Transport.send
 
 
-def nothing(_lagging: LaggyIAM) -> None:
+def nothing(_world: Replicas) -> None:
     """Begin with an empty account."""
 
 
-def role(lagging: LaggyIAM) -> None:
+def role(world: Replicas) -> None:
     """Begin with the role as desired."""
-    ensure(ROLE, iam=lagging.truth)
+    world.ensure(ROLE)
 
 
-def user(lagging: LaggyIAM) -> None:
+def user(world: Replicas) -> None:
     """Begin with the user as desired."""
-    ensure(USER, iam=lagging.truth)
+    world.ensure(USER)
 
 
-def broken_role(lagging: LaggyIAM) -> None:
+def broken_role(world: Replicas) -> None:
     """Begin with a role of which everything that can be mended is broken."""
-    role(lagging)
-    truth, name = lagging.truth, NAME
-    truth.detach_role_policy(RoleName=name, PolicyArn=SERVER)
-    truth.update_assume_role_policy(RoleName=name, PolicyDocument=OPEN)
-    truth.update_role(RoleName=name, Description="other", MaxSessionDuration=3600)
-    truth.untag_role(RoleName=name, TagKeys=["Team"])
-    truth.delete_role_policy(RoleName=name, PolicyName="CloudWatchAgentParameters")
-    truth.delete_role_permissions_boundary(RoleName=name)
-    truth.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=name)
+    role(world)
+    thing = lose_parts(world, f"role {NAME}")
+    thing["seen"] |= {"AssumeRolePolicyDocument": OPEN, "Description": "other"}
+    del thing["seen"]["PermissionsBoundary"]
+    world.do("RemoveRoleFromInstanceProfile", InstanceProfileName=NAME, RoleName=NAME)
 
 
-def broken_user(lagging: LaggyIAM) -> None:
+def broken_user(world: Replicas) -> None:
     """Begin with a user that lacks its policies and a tag."""
-    user(lagging)
-    truth, name = lagging.truth, USER.entities[0].name
-    truth.detach_user_policy(UserName=name, PolicyArn=SERVER)
-    truth.delete_user_policy(UserName=name, PolicyName="CloudWatchAgentParameters")
-    truth.untag_user(UserName=name, TagKeys=["Team"])
+    user(world)
+    lose_parts(world, f"user {USER.entities[0].name}")
 
 
-def role_of_others(lagging: LaggyIAM) -> None:
+def lose_parts(world: Replicas, key: str) -> Any:
+    """Remove the policies and a tag of a role or user, and return it."""
+    thing = world.things[key.lower()]
+    thing["attached"], thing["inline"] = {}, {}
+    thing["seen"]["Tags"] = [tag for tag in thing["seen"]["Tags"] if tag["Key"] != "Team"]
+    return thing
+
+
+def role_of_others(world: Replicas) -> None:
     """Begin with a role that somebody else made, and a profile that holds another one."""
-    truth = lagging.truth
     for name in (NAME, "Other"):
-        truth.create_role(RoleName=name, AssumeRolePolicyDocument=OPEN)
-    truth.attach_role_policy(RoleName=NAME, PolicyArn=OWN)
-    truth.create_instance_profile(InstanceProfileName=NAME)
-    truth.add_role_to_instance_profile(InstanceProfileName=NAME, RoleName="Other")
+        world.do("CreateRole", RoleName=name, AssumeRolePolicyDocument=OPEN)
+    world.do("AttachRolePolicy", RoleName=NAME, PolicyArn=OWN)
+    world.do("CreateInstanceProfile", InstanceProfileName=NAME)
+    world.do("AddRoleToInstanceProfile", InstanceProfileName=NAME, RoleName="Other")
 
 
-def role_to_attach_to(lagging: LaggyIAM) -> None:
+def role_to_attach_to(world: Replicas) -> None:
     """Begin with a role and an empty profile that somebody else made."""
-    truth, trust = lagging.truth, EC2().document().text.replace('"ec2"', '"ec2.amazonaws.com"')
-    truth.create_role(RoleName=NAME, AssumeRolePolicyDocument=trust)
-    truth.attach_role_policy(RoleName=NAME, PolicyArn=OWN)
-    truth.create_instance_profile(InstanceProfileName="Web")
+    trust = EC2().document().text.replace('"ec2"', '"ec2.amazonaws.com"')
+    world.do("CreateRole", RoleName=NAME, AssumeRolePolicyDocument=trust)
+    world.do("AttachRolePolicy", RoleName=NAME, PolicyArn=OWN)
+    world.do("CreateInstanceProfile", InstanceProfileName="Web")
 
 
-def attached_role(lagging: LaggyIAM) -> None:
+def attached_role(world: Replicas) -> None:
     """Begin with that role, attached to."""
-    role_to_attach_to(lagging)
-    attach(PLAIN, iam=lagging.truth)
+    role_to_attach_to(world)
+    world.ensure(PLAIN, existing="attach")
 
 
-def role_with_more(lagging: LaggyIAM) -> None:
+def role_with_more(world: Replicas) -> None:
     """Begin with the role as desired, and another policy in place of one that is desired."""
-    role(lagging)
-    lagging.truth.attach_role_policy(RoleName=NAME, PolicyArn=OWN)
-    lagging.truth.detach_role_policy(RoleName=NAME, PolicyArn=SERVER)
+    role(world)
+    world.do("AttachRolePolicy", RoleName=NAME, PolicyArn=OWN)
+    world.do("DetachRolePolicy", RoleName=NAME, PolicyArn=SERVER)
 
 
-def policies(lagging: LaggyIAM) -> set[str]:
-    """Return the ARNs of the policies that are attached to the role."""
-    held = lagging.truth.list_attached_role_policies(RoleName=NAME)["AttachedPolicies"]
-    return {each["PolicyArn"] for each in held}
-
-
-def is_as(desired: State, **choices: Any) -> Callable[[LaggyIAM], bool]:
+def is_as(desired: State, **choices: Any) -> Callable[[Replicas], bool]:
     """Tell whether the truth is as *desired*."""
-    return lambda lagging: not diff(desired, observe(desired, iam=lagging.truth), **choices)
+    return lambda world: not diff(desired, world.seen(desired), **choices)
 
 
-def is_gone(desired: State) -> Callable[[LaggyIAM], bool]:
+def is_gone(desired: State) -> Callable[[Replicas], bool]:
     """Tell whether nothing of *desired* is there."""
-    return lambda lagging: not observe(desired, iam=lagging.truth).entities
+    return lambda world: not world.seen(desired).entities
 
 
-def is_undone(lagging: LaggyIAM) -> bool:
+def is_undone(world: Replicas) -> bool:
     """Tell whether the role of others is there with what is its own, and nothing else."""
-    profile = lagging.truth.get_instance_profile(InstanceProfileName="Web")
-    return policies(lagging) == {OWN} and not profile["InstanceProfile"]["Roles"]
+    profile = world.things["instance-profile web"]["seen"]
+    return [*world.things[f"role {NAME}".lower()]["attached"]] == [OWN] and not profile["Roles"]
 
 
 class Flow(NamedTuple):
     """What is there before, what is called with what, and what must be true in the end."""
 
-    prepare: Callable[[LaggyIAM], None]
+    prepare: Callable[[Replicas], None]
     call: Callable[..., Result]
     desired: Any
-    is_right: Callable[[LaggyIAM], bool]
+    is_right: Callable[[Replicas], bool]
+
+    def begin(self, profile: str = "off", seed: int = 0) -> tuple[Replicas, Callable[[], Result]]:
+        """Return an IAM that is prepared, and the call."""
+        world = Replicas(seed=seed)
+        self.prepare(world)
+        world.settle()
+        world.now += 1_000
+        world.lag, world.trace = LAGS[profile], []
+        return world, partial(self.call, self.desired, iam=world, propagation=world.propagation())
 
 
 FLOWS = {
@@ -199,14 +202,14 @@ class Crashes:
     after the write that led to it, when replicas are furthest behind.
 
     Attributes:
-        lagging: The IAM.
+        world: The IAM.
         call: What is called again after a crash.
         choose: Returns which writes of a batch are carried out.
         points: How many crashes there were.
         ends: What IAM held after the second call, by what it held after the crash.
     """
 
-    lagging: LaggyIAM
+    world: Replicas
     call: Callable[[], object]
     choose: Callable[[int], set[frozenset[int]]]
     points: int = 0
@@ -218,43 +221,52 @@ class Crashes:
         if self._crashed:
             return _SEND(transport, requests)
         writes = [each for each in requests if not each.row.reads]
-        scene = Scene.of(self.lagging)
+        world = self.world
+        names = ("things", "now", "late", "lost", "random")
         for done in sorted(self.choose(len(writes)), key=sorted):
+            moment = copy.deepcopy([getattr(world, name) for name in names])
             for place in sorted(done):
-                sender.attempt(transport.clients.of("iam"), writes[place])
+                sender.attempt(world, writes[place])
             self._begin_anew()
-            scene.restored()
+            for name, value in zip(names, moment, strict=True):
+                setattr(world, name, value)
         return _SEND(transport, requests)
 
     def _begin_anew(self) -> None:
         self.points += 1
-        left = truth_in(self.lagging)
+        left = truth_in(self.world)
         if left in self.ends:
             return
         self._crashed = True
         self.call()
         self._crashed = False
-        self.ends[left] = truth_in(self.lagging)
+        self.ends[left] = truth_in(self.world)
+
+
+def truth_in(world: Replicas) -> str:
+    """Return what IAM holds in truth, as text, without the times."""
+    things = copy.deepcopy(world.things)
+    for thing in things.values():
+        del thing["seen"]["CreateDate"]
+        thing["seen"].get("Tags", []).sort(key=str)
+    return json.dumps(things, sort_keys=True)
 
 
 def play(
     profile: str, flow: Flow, choose: Callable[[int], set[frozenset[int]]], seed: int = 0
 ) -> Crashes:
     """Crash at each batch of *flow*; each second call must end where an undisturbed one does."""
-    with laggy_iam(profile, seed=seed) as lagging:
-        flow.prepare(lagging)
-        client = Clients(lagging.session).of("iam")
-        call = partial(flow.call, flow.desired, iam=client)
-        crashes = Crashes(lagging, call, choose)
+    world, call = flow.begin(profile, seed)
+    crashes = Crashes(world, call, choose)
 
-        def send(transport: Transport, requests: Sequence[Request]) -> Any:
-            return crashes.send(transport, requests)
+    def send(transport: Transport, requests: Sequence[Request]) -> Any:
+        return crashes.send(transport, requests)
 
-        with patch.object(Transport, "send", send):
-            call()
-        assert flow.is_right(lagging)
-        assert set(crashes.ends.values()) == {truth_in(lagging)}
-        return crashes
+    with patch.object(Transport, "send", send):
+        call()
+    assert flow.is_right(world)
+    assert set(crashes.ends.values()) == {truth_in(world)}
+    return crashes
 
 
 @pytest.mark.parametrize("name", FLOWS)
@@ -268,22 +280,44 @@ def test_each_crash_point_converges(name: str) -> None:
 @pytest.mark.parametrize("name", FLOWS)
 def test_each_crash_point_converges_with_lag(name: str) -> None:
     """It does so too where IAM lags and the first reply to each write is lost."""
-    for seed in range(examples(1)):
+    for seed in range(examples(2)):
         crashes = play("adversarial", FLOWS[name], in_order, seed)
         assert len(crashes.ends) > 2
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("name", FLOWS)
-def test_killed_process_sends_nothing_more(name: str, when: Any) -> None:
-    """A process that is killed at its first write sends nothing more; the next one converges."""
+def test_interrupted_call_sends_nothing_more(name: str) -> None:
+    """A call that is interrupted before a request sends nothing more; the next one converges."""
     flow = FLOWS[name]
+    undisturbed, call = flow.begin()
+    call()
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    for number in range(1, len(undisturbed.trace) + 1):
+        world, call = flow.begin()
+        world.rivals = [(number, stop)]
+        with pytest.raises(KeyboardInterrupt):
+            call()
+        assert len(world.trace) == number
+        call()
+        assert flow.is_right(world)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("there", [False, True], ids=["create", "remove"])
+def test_killed_process_sends_nothing_more(when: Any, *, there: bool) -> None:
+    """A process that is killed at its first write sends nothing more; the next one converges."""
+    flow = remove_it if there else ensure
     with laggy_iam("off") as lagging:
-        flow.prepare(lagging)
+        if there:
+            ensure(ROLE, iam=lagging.truth)
         settings = attrs.evolve(lagging.propagation, max_in_flight=1)
         lagging.fail(Fault("crash", "[!GL]*", when=when, nth=1))
         with pytest.raises(Crash):
-            flow.call(flow.desired, session=lagging.session, propagation=settings)
+            flow(ROLE, session=lagging.session, propagation=settings)
         assert not lagging.trace[-1].reads
-        flow.call(flow.desired, session=lagging.session, propagation=settings)
-        assert flow.is_right(lagging)
+        flow(ROLE, session=lagging.session, propagation=settings)
+        seen = observe(ROLE, iam=lagging.truth)
+        assert seen.entities == () if there else not diff(ROLE, seen)

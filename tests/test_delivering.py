@@ -15,6 +15,7 @@ from cwagent_iam.aws import Clients
 from cwagent_iam.credentials.answers import NOTE_TAG
 from cwagent_iam.credentials.delivering import make_key
 from cwagent_iam.credentials.looking import delete, look
+from cwagent_iam.credentials.quiet import quiet
 from cwagent_iam.credentials.requests import KeyRequests
 from cwagent_iam.errors import (
     ApplyError,
@@ -101,16 +102,18 @@ def test_every_play_ends_as_it_should(name: str) -> None:
     play = PLAYS[name]
     with laggy_iam(play.profile, seed=7) as lagging, listening() as canary:
         scene = Scene(lagging)
-        play.arrange(scene)
-        before = scene.ids
+        with quiet():
+            play.arrange(scene)
+            before = scene.ids
         error, user = played(scene.deliver)
         check(canary, error, user, scene.events)
-        outcome, told = ending(error, user)
-        held, secret = scene.shelf.key or (None, "")
-        assert (outcome, len(scene.ids), held in scene.ids) == (play.outcome, play.keys, play.holds)
-        assert play.holds == 0 or secret in canary.secrets
-        unnamed = [each for each in scene.ids if each not in {*before, held} and each not in told]
-        assert unnamed == [] or outcome == "Crash"
+        after = scene.ids
+    outcome, told = ending(error, user)
+    held, secret = scene.shelf.key or (None, "")
+    assert (outcome, len(after), held in after) == (play.outcome, play.keys, play.holds)
+    assert play.holds == 0 or secret in canary.secrets
+    unnamed = [each for each in after if each not in {*before, held} and each not in told]
+    assert unnamed == [] or outcome == "Crash"
 
 
 def kept_by(act: Any) -> Iterator[Any]:

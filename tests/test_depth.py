@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
@@ -25,13 +26,17 @@ from cwagent_iam import (
 )
 from cwagent_iam.testing import Fault, laggy_iam
 from cwagent_iam.testing.lagging.profiles import PROFILES
+from tests.core import THROTTLED
+from tests.core_lag import Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from random import Random
 
     import boto3
 
     from cwagent_iam import State
+    from tests.core import Answer
 
 ROLE, USER = "CloudWatchAgentServerRole", "CloudWatchAgentServerUser"
 SERVER = SERVER_POLICY.arn("aws")
@@ -137,11 +142,11 @@ class TestDepth:
         apply(changes, session=session, propagation=trips.propagation)
         assert (len(trips.sends), sum(trips.sends) <= 16) == (4, True)
 
-    def test_many(self, session: boto3.Session) -> None:
+    def test_many(self) -> None:
         """Twenty roles take as many round trips as one, and twenty times its requests at most."""
         plans = [plan_agent_role(f"Role{number}") for number in range(20)]
         trips = RoundTrips()
-        ensure(plans, session=session, propagation=trips.propagation)
+        ensure(plans, iam=Replicas(), propagation=trips.propagation)
         assert (len(trips.sends), sum(trips.sends) <= 20 * 16) == (4, True)
 
     def test_one_after_another(self) -> None:
@@ -166,6 +171,10 @@ def _planned(desired: State) -> Sequence[Any]:
         return preview(desired, session=lagging.session).changes
 
 
+def _throttle_half(random: Random, _request: object) -> Answer:
+    return THROTTLED if random.random() < 0.5 else None
+
+
 class TestThrottling:
     """Calls in an account that sends too many requests."""
 
@@ -173,13 +182,23 @@ class TestThrottling:
     def test_half_of_all_requests(self, desired: State) -> None:
         """If half of all requests are throttled, creating and removing converge, every time."""
         for seed in range(20):
-            with laggy_iam("off", seed=seed) as lagging:
-                lagging.fail(Fault("Throttling", probability=0.5))
-                session, settings = lagging.session, lagging.propagation
-                ensure(desired, session=session, propagation=settings)
-                assert not preview(desired, iam=lagging.truth)
-                remove(desired, session=session, propagation=settings)
-                assert not observe(desired, iam=lagging.truth).entities
+            world = Replicas(seed=seed)
+            settings = world.propagation()
+            world.answers = partial(_throttle_half, world.random)
+            ensure(desired, iam=world, propagation=settings)
+            assert world.is_as_desired(desired)
+            remove(desired, iam=world, propagation=settings)
+            assert world.things == {}
+
+    def test_half_of_all_replies(self) -> None:
+        """If IAM's own replies throttle half of all requests, a user is created and removed."""
+        with laggy_iam("off") as lagging:
+            lagging.fail(Fault("Throttling", probability=0.5))
+            session, settings = lagging.session, lagging.propagation
+            ensure(USER_PLAN, session=session, propagation=settings)
+            assert not preview(USER_PLAN, iam=lagging.truth)
+            remove(USER_PLAN, session=session, propagation=settings)
+            assert not observe(USER_PLAN, iam=lagging.truth).entities
 
     @pytest.mark.parametrize("operation", ["*", "GetRole", "CreateRole", "AttachRolePolicy"])
     @pytest.mark.parametrize("in_flight", [1, 8])

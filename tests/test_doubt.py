@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from botocore.exceptions import ClientError, NoRegionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
@@ -27,6 +26,7 @@ from cwagent_iam import (
     remove,
 )
 from cwagent_iam.testing import Fault, laggy_iam
+from tests.core_lag import LAGS, Replicas
 from tests.scripted import answer, names
 
 if TYPE_CHECKING:
@@ -90,18 +90,25 @@ class TestOurs:
     def test_every_write_is_listed(self, profile: str) -> None:
         """Whatever AWS has done for a call, and nobody else can have done, is in its changes."""
         for seed in range(20):
-            with laggy_iam(profile, seed=seed) as lagging:
-                for flow in (ensure, remove):
-                    start = len(lagging.trace)
-                    # Delays of a bad day are longer than a minute.
-                    patient = attrs.evolve(lagging.propagation, timeout=240.0)
-                    result: Any = flow(ROLE_PLAN, session=lagging.session, propagation=patient)
-                    done = [
-                        each.operation
-                        for each in lagging.trace[start:]
-                        if not each.reads and (each.outcome == "200" or "done" in each.fault)
-                    ]
-                    assert set(done) <= set(names(result.changes)), (seed, str(lagging.trace))
+            world = Replicas(lag=LAGS[profile], seed=seed)
+            # Delays of a bad day are longer than a minute.
+            patient = world.propagation(240.0)
+            for flow in (ensure, remove):
+                world.done.clear()
+                result: Any = flow(ROLE_PLAN, iam=world, propagation=patient)
+                assert len(world.done) >= 4
+                assert set(world.done) <= set(names(result.changes)), seed
+
+    def test_every_write_is_listed_with_lost_replies(self) -> None:
+        """What IAM has done is in the changes too where the connection closed after each write."""
+        with laggy_iam("adversarial") as lagging:
+            for flow in (ensure, remove):
+                start = len(lagging.trace)
+                result: Any = flow(ROLE_PLAN, session=lagging.session)
+                sent = [each for each in lagging.trace[start:] if not each.reads]
+                done = {each.operation for each in sent if "done" in each.fault}
+                assert len(done) == 4
+                assert done <= set(names(result.changes))
 
     def test_failed_for_good(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """Where a change fails whose reply was lost before, the error says that it may be made."""

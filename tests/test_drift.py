@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from cwagent_iam import (
-    ensure,
     ensure_agent_role,
     ensure_agent_user,
     plan_agent_role,
     plan_agent_user,
 )
-from tests.scripted import ONE_AT_A_TIME, names
+from tests.core import World, made
+from tests.scripted import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import boto3
 
+    from cwagent_iam import State
     from tests.conftest import Requests, VirtualTime
 
 ROLE = "CloudWatchAgentServerRole"
@@ -48,69 +49,70 @@ ECS = json.dumps(
 class Drift(NamedTuple):
     """What somebody does to what we made, and the writes that it takes to mend it."""
 
-    spoil: Callable[[Any], object]
+    spoil: Callable[[World], object]
     writes: list[str]
     intent: dict[str, Any] = {}  # noqa: RUF012  nobody changes it
 
 
-def without_role(iam: Any) -> None:
+def without_role(world: World) -> None:
     """Take the role out of the instance profile."""
-    iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE)
+    world.do("RemoveRoleFromInstanceProfile", InstanceProfileName=ROLE, RoleName=ROLE)
 
 
-def without_profile(iam: Any) -> None:
+def without_profile(world: World) -> None:
     """Delete the instance profile."""
-    without_role(iam)
-    iam.delete_instance_profile(InstanceProfileName=ROLE)
+    without_role(world)
+    world.do("DeleteInstanceProfile", InstanceProfileName=ROLE)
 
 
+def doing(operation: str, **arguments: Any) -> Callable[[World], object]:
+    """Return what somebody else does with one request."""
+    return lambda world: world.do(operation, **arguments)
+
+
+def untagging(kind: str, name: str) -> Callable[[World], object]:
+    """Return the removal of the tag Team."""
+
+    def untag(world: World) -> None:
+        seen = world.things[f"{kind} {name}".lower()]["seen"]
+        seen["Tags"] = [each for each in seen["Tags"] if each["Key"] != "Team"]
+
+    return untag
+
+
+CHANGED = [{"Key": "Team", "Value": "x"}]
+TAGS = {"tags": {"Team": "o", "Cost": "1"}}
+BOUNDED = {"permissions_boundary": BOUNDARY}
+BY_HAND = doing("UpdateRole", RoleName=ROLE, Description="x", MaxSessionDuration=3600)
 ROLE_DRIFT = {
     "trust": Drift(
-        lambda iam: iam.update_assume_role_policy(RoleName=ROLE, PolicyDocument=ECS),
+        doing("UpdateAssumeRolePolicy", RoleName=ROLE, PolicyDocument=ECS),
         ["UpdateAssumeRolePolicy"],
     ),
-    "description": Drift(
-        lambda iam: iam.update_role(RoleName=ROLE, Description="x", MaxSessionDuration=3600),
-        ["UpdateRole"],
-        {"description": "agent"},
-    ),
-    "description to clear": Drift(
-        lambda iam: iam.update_role(RoleName=ROLE, Description="x", MaxSessionDuration=3600),
-        ["UpdateRole"],
-        {"description": ""},
-    ),
+    "description": Drift(BY_HAND, ["UpdateRole"], {"description": "agent"}),
+    "description to clear": Drift(BY_HAND, ["UpdateRole"], {"description": ""}),
     "duration": Drift(
-        lambda iam: iam.update_role(RoleName=ROLE, MaxSessionDuration=3600),
+        doing("UpdateRole", RoleName=ROLE, MaxSessionDuration=3600),
         ["UpdateRole"],
         {"max_session_duration": 7200},
     ),
     "description and duration": Drift(
-        lambda iam: iam.update_role(RoleName=ROLE, Description="x", MaxSessionDuration=3600),
-        ["UpdateRole"],
-        {"description": "agent", "max_session_duration": 7200},
+        BY_HAND, ["UpdateRole"], {"description": "agent", "max_session_duration": 7200}
     ),
     "boundary": Drift(
-        lambda iam: iam.put_role_permissions_boundary(RoleName=ROLE, PermissionsBoundary=ADMIN),
+        doing("PutRolePermissionsBoundary", RoleName=ROLE, PermissionsBoundary=ADMIN),
         ["PutRolePermissionsBoundary"],
-        {"permissions_boundary": BOUNDARY},
+        BOUNDED,
     ),
     "boundary deleted": Drift(
-        lambda iam: iam.delete_role_permissions_boundary(RoleName=ROLE),
+        doing("DeleteRolePermissionsBoundary", RoleName=ROLE),
         ["PutRolePermissionsBoundary"],
-        {"permissions_boundary": BOUNDARY},
+        BOUNDED,
     ),
-    "tag missing": Drift(
-        lambda iam: iam.untag_role(RoleName=ROLE, TagKeys=["Team"]),
-        ["TagRole"],
-        {"tags": {"Team": "o", "Cost": "1"}},
-    ),
-    "tag changed": Drift(
-        lambda iam: iam.tag_role(RoleName=ROLE, Tags=[{"Key": "Team", "Value": "x"}]),
-        ["TagRole"],
-        {"tags": {"Team": "o", "Cost": "1"}},
-    ),
+    "tag missing": Drift(untagging("role", ROLE), ["TagRole"], TAGS),
+    "tag changed": Drift(doing("TagRole", RoleName=ROLE, Tags=CHANGED), ["TagRole"], TAGS),
     "policy detached": Drift(
-        lambda iam: iam.detach_role_policy(RoleName=ROLE, PolicyArn=SERVER),
+        doing("DetachRolePolicy", RoleName=ROLE, PolicyArn=SERVER),
         ["AttachRolePolicy"],
         {"policies": [SERVER, ADMIN]},
     ),
@@ -119,66 +121,52 @@ ROLE_DRIFT = {
         without_profile, ["CreateInstanceProfile", "AddRoleToInstanceProfile"]
     ),
     "profile tag missing": Drift(
-        lambda iam: iam.untag_instance_profile(InstanceProfileName=ROLE, TagKeys=["Team"]),
-        ["TagInstanceProfile"],
-        {"tags": {"Team": "o"}},
+        untagging("instance-profile", ROLE), ["TagInstanceProfile"], {"tags": {"Team": "o"}}
     ),
     "profile tag changed": Drift(
-        lambda iam: iam.tag_instance_profile(
-            InstanceProfileName=ROLE, Tags=[{"Key": "Team", "Value": "x"}]
-        ),
+        doing("TagInstanceProfile", InstanceProfileName=ROLE, Tags=CHANGED),
         ["TagInstanceProfile"],
         {"tags": {"Team": "o"}},
     ),
 }
 USER_DRIFT = {
     "boundary": Drift(
-        lambda iam: iam.put_user_permissions_boundary(UserName=USER, PermissionsBoundary=ADMIN),
+        doing("PutUserPermissionsBoundary", UserName=USER, PermissionsBoundary=ADMIN),
         ["PutUserPermissionsBoundary"],
-        {"permissions_boundary": BOUNDARY},
+        BOUNDED,
     ),
-    "tag missing": Drift(
-        lambda iam: iam.untag_user(UserName=USER, TagKeys=["Team"]),
-        ["TagUser"],
-        {"tags": {"Team": "o", "Cost": "1"}},
-    ),
-    "tag changed": Drift(
-        lambda iam: iam.tag_user(UserName=USER, Tags=[{"Key": "Team", "Value": "x"}]),
-        ["TagUser"],
-        {"tags": {"Team": "o", "Cost": "1"}},
-    ),
+    "tag missing": Drift(untagging("user", USER), ["TagUser"], TAGS),
+    "tag changed": Drift(doing("TagUser", UserName=USER, Tags=CHANGED), ["TagUser"], TAGS),
     "policy detached": Drift(
-        lambda iam: iam.detach_user_policy(UserName=USER, PolicyArn=SERVER),
+        doing("DetachUserPolicy", UserName=USER, PolicyArn=SERVER),
         ["AttachUserPolicy"],
         {"policies": [SERVER, ADMIN]},
     ),
 }
 
 
+def check(desired: State, drift: Drift) -> None:
+    """Fail if a drift is not mended with its writes, or is not gone then."""
+    world = made(desired)
+    drift.spoil(world)
+    result = world.ensure(desired)
+    assert world.writes == names(result.changes) == drift.writes
+    assert world.is_as_desired(desired)
+    assert not world.later().ensure(desired).changed
+
+
 class TestDrift:
     """What is ours and not as intent names it."""
 
     @pytest.mark.parametrize("row", ROLE_DRIFT.values(), ids=list(ROLE_DRIFT))
-    def test_role(self, session: boto3.Session, iam: Any, requests: Requests, row: Drift) -> None:
+    def test_role(self, row: Drift) -> None:
         """Each kind of drift of a role is mended with the fewest writes, and is then gone."""
-        desired = plan_agent_role(**row.intent)
-        ensure(desired, session=session)
-        row.spoil(iam)
-        requests.sent.clear()
-        result = ensure(desired, session=session, propagation=ONE_AT_A_TIME)
-        assert requests.writes == names(result.changes) == row.writes
-        assert not ensure(desired, session=session).changed
+        check(plan_agent_role(**row.intent), row)
 
     @pytest.mark.parametrize("row", USER_DRIFT.values(), ids=list(USER_DRIFT))
-    def test_user(self, session: boto3.Session, iam: Any, requests: Requests, row: Drift) -> None:
+    def test_user(self, row: Drift) -> None:
         """Each kind of drift of a user is mended with the fewest writes, and is then gone."""
-        desired = plan_agent_user(**row.intent)
-        ensure(desired, session=session)
-        row.spoil(iam)
-        requests.sent.clear()
-        result = ensure(desired, session=session, propagation=ONE_AT_A_TIME)
-        assert requests.writes == names(result.changes) == row.writes
-        assert not ensure(desired, session=session).changed
+        check(plan_agent_user(**row.intent), row)
 
     def test_what_intent_leaves_open(
         self, session: boto3.Session, iam: Any, requests: Requests

@@ -351,43 +351,50 @@ class TestChoice:
             launch_for(wait_for, desired)
 
 
+def dry_run(**_arguments: object) -> None:
+    """Answer as EC2 does once it knows the profile."""
+    reply: Any = {"Error": {"Code": "DryRunOperation", "Message": GOOD.message}}
+    raise ClientError(reply, "RunInstances")
+
+
+KNOWING = SimpleNamespace(run_instances=dry_run)
+# Seeds with which EC2 does not know the profile at first.
+SEEDS = {"typical": 2, "adversarial": 4}
+
+
 class TestWholeCall:
     """Waiting for EC2 as a part of `ensure`."""
 
     @pytest.mark.parametrize("profile", ["typical", "adversarial"])
     def test_visible(self, profile: str) -> None:
         """A role that was waited for is one that EC2 has known three times in a row."""
-        late = 0
-        for seed in range(3):
-            told: list[Event] = []
-            with laggy_iam(profile, seed=seed) as lagging:
-                role = ensure_agent_role(
-                    session=lagging.session,
-                    propagation=attrs.evolve(lagging.propagation, max_in_flight=1),
-                    wait_for="ec2",
-                    on_event=told.append,
-                )
-                asked = [each.outcome for each in lagging.trace if each.operation == "RunInstances"]
-                launched = lagging.client("x", "ec2").describe_instances()["Reservations"]
-            (answer,) = role.ec2
-            assert (answer.visibility, answer.region) == ("VISIBLE", "us-east-1")
-            assert asked[-3:] == ["412 DryRunOperation"] * 3
-            assert launched == []
-            assert [type(each).__name__ for each in told[-2:]] == ["Answered", "Done"]
-            assert str(answer) in str(role)
-            verified = next(n for n, each in enumerate(told) if isinstance(each, events.Verified))
-            late += any("EC2 does not know" in str(each) for each in told[verified:])
-        assert late
+        told: list[Event] = []
+        with laggy_iam(profile, seed=SEEDS[profile]) as lagging:
+            role = ensure_agent_role(
+                session=lagging.session,
+                propagation=attrs.evolve(lagging.propagation, max_in_flight=1),
+                wait_for="ec2",
+                on_event=told.append,
+            )
+            asked = [each.outcome for each in lagging.trace if each.operation == "RunInstances"]
+            ec2 = lagging.client("x", "ec2")
+            assert ec2.describe_instances()["Reservations"] == []
+        (answer,) = role.ec2
+        assert (answer.visibility, answer.region) == ("VISIBLE", "us-east-1")
+        assert asked[-3:] == ["412 DryRunOperation"] * 3
+        assert [type(each).__name__ for each in told[-2:]] == ["Answered", "Done"]
+        assert str(answer) in str(role)
+        verified = next(n for n, each in enumerate(told) if isinstance(each, events.Verified))
+        assert any("EC2 does not know" in str(each) for each in told[verified:])
 
     def test_time_is_up(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
         """All was made, but EC2 does not know it in time: the error has what was applied."""
-        ec2: Any = session.client("ec2")
 
-        def refuse(**_event: object) -> None:
+        def refuse(**_arguments: object) -> None:
             reply: Any = {"Error": {"Code": "InvalidParameterValue", "Message": NOT_KNOWN}}
             raise ClientError(reply, "RunInstances")
 
-        ec2.meta.events.register("before-call.ec2.RunInstances", refuse)
+        ec2 = SimpleNamespace(run_instances=refuse)
         waiting = virtual_time.propagation(timeout=10)
         with pytest.raises(PropagationTimeoutError) as caught:
             ensure_agent_role(session=session, ec2=ec2, propagation=waiting, wait_for="ec2")
@@ -431,8 +438,7 @@ class TestWholeCall:
 
     def test_client_without_a_region(self, session: boto3.Session) -> None:
         """A client that has no more than the operation will do; it names no Region."""
-        ec2 = SimpleNamespace(run_instances=session.client("ec2").run_instances)
-        (answer,) = ensure_agent_role(session=session, ec2=ec2, wait_for="ec2").ec2
+        (answer,) = ensure_agent_role(session=session, ec2=KNOWING, wait_for="ec2").ec2
         assert (answer.visibility, answer.region) == ("VISIBLE", None)
 
     def test_client_that_cannot_be_built(self) -> None:
@@ -452,7 +458,7 @@ class TestWholeCall:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt) as caught:
-            ensure_agent_role(session=session, wait_for="ec2", on_event=stop)
+            ensure_agent_role(session=session, ec2=KNOWING, wait_for="ec2", on_event=stop)
         notes = "".join(getattr(caught.value, "__notes__", []))
         assert notes.startswith("Already applied: CreateRole") == applied
 

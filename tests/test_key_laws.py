@@ -13,20 +13,17 @@ from unittest.mock import patch
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
 from moto.iam import models
 
 from cwagent_iam import DeliveryError, RotationStatus, StoreError
 from cwagent_iam.testing import Fault
 from tests.soak_keys import (
     DAY,
-    QUIET,
     TROUBLES,
     USER,
-    Incident,
     Trouble,
     World,
-    live,
+    life,
     unnamed,
     world as open_world,
 )
@@ -224,17 +221,14 @@ def test_it_may_die_before_it_writes(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [
-        *itertools.product(["deliver", "replace"], [5, 9, 45]),
-        *itertools.product(["undo"], [8, 13]),
-    ],
+    [("deliver", 9), ("replace", 5), ("undo", 8)],
 )
 def test_it_may_die_where_iam_lags_and_loses_replies(name: str, number: int) -> None:
     """So it is too where each write has to be sent twice."""
     killed(name, Fault("crash", when="after", nth=number), "adversarial", number)
 
 
-@pytest.mark.parametrize("number", range(1, 12, 2))
+@pytest.mark.parametrize("number", [3, 11])
 def test_it_may_die_twice(number: int) -> None:
     """Two deaths in a row leave two keys at most, both named, and no gap."""
     with open_world("typical", number) as world:
@@ -251,8 +245,9 @@ def test_it_may_die_twice(number: int) -> None:
 @pytest.mark.parametrize(
     ("name", "profile", "trouble"),
     [
-        *itertools.product(["deliver", "replace"], ["typical"], TROUBLES),
-        *itertools.product(["replace"], ["adversarial"], ["full", "late", "taken"]),
+        *itertools.product(["replace"], ["typical"], TROUBLES),
+        *itertools.product(["deliver"], ["typical"], ["full", "silent"]),
+        ("replace", "adversarial", "full"),
     ],
 )
 def test_the_store_may_fail_in_any_way(trouble: Trouble, name: str, profile: str) -> None:
@@ -290,7 +285,7 @@ def test_the_store_may_fail_in_any_way(trouble: Trouble, name: str, profile: str
     ("name", "outcome"),
     [
         *itertools.product(FLOWS, ["connection closed"]),
-        *itertools.product(["deliver", "replace"], ["ServiceFailure"]),
+        ("replace", "ServiceFailure"),
     ],
 )
 def test_every_first_reply_may_be_lost(name: str, outcome: Any) -> None:
@@ -308,10 +303,9 @@ def test_every_first_reply_may_be_lost(name: str, outcome: Any) -> None:
         check(world)
 
 
-@pytest.mark.parametrize("name", ["deliver", "replace"])
-def test_a_reply_that_never_comes_takes_the_time_of_a_call(name: str) -> None:
+def test_a_reply_that_never_comes_takes_the_time_of_a_call() -> None:
     """Each lost reply is waited for; when the time is up, the next call goes on."""
-    flow = FLOWS[name]
+    flow = FLOWS["replace"]
     with open_world("typical", 3) as world:
         flow.prepare(world)
         world.lagging.fail(Fault("read timeout", when="after", writes_only=True, once_each=True))
@@ -321,8 +315,7 @@ def test_a_reply_that_never_comes_takes_the_time_of_a_call(name: str) -> None:
         check(world)
 
 
-@pytest.mark.parametrize("number", [3, 8, 13])
-@pytest.mark.parametrize("name", ["deliver", "replace", "delete"])
+@pytest.mark.parametrize(("name", "number"), [("deliver", 3), ("replace", 8), ("delete", 13)])
 def test_two_programs_may_do_the_same_at_once(name: str, number: int) -> None:
     """Both end with the one key in the store, or with an error that names what is left."""
     with open_world("typical", number) as world:
@@ -334,8 +327,7 @@ def test_two_programs_may_do_the_same_at_once(name: str, number: int) -> None:
         check(world)
 
 
-@pytest.mark.parametrize("number", range(2, 16, 4))
-@pytest.mark.parametrize("name", ["replace", "deactivate"])
+@pytest.mark.parametrize(("name", "number"), [("replace", 6), ("replace", 10), ("deactivate", 6)])
 def test_a_key_that_a_person_makes_meanwhile_is_left_alone(name: str, number: int) -> None:
     """Whenever it appears, and even if our own reply is lost then."""
     with open_world("typical", number) as world:
@@ -353,28 +345,8 @@ def test_a_key_that_a_person_makes_meanwhile_is_left_alone(name: str, number: in
 
 # --- anything -------------------------------------------------------------------------------------
 
-numbers = st.integers(1, 40)
-accidents = st.builds(
-    Incident,
-    trouble=st.just("") | st.sampled_from(TROUBLES),
-    crash=st.none() | st.tuples(numbers, st.sampled_from(["before", "after"])),
-    rival=st.none() | numbers,
-    person=st.none() | numbers,
-    undo=st.booleans(),
-    settled=st.booleans(),
-)
 
-
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    happening=st.lists(accidents, max_size=8),
-    profile=st.sampled_from(["typical", "adversarial"]),
-    seed=st.integers(0, 999),
-)
-def test_law_7_a_life_ends_well(happening: list[Incident], profile: str, seed: int) -> None:
-    """Whatever happens to the calls, the key is replaced in the end, and the old one is gone."""
-    with open_world(profile, seed) as world:
-        assert live(world, itertools.chain(happening, itertools.repeat(QUIET))) == ""
-        assert set(world.keys) == {world.held}
-        assert world.touched == []
-        check(world)
+@pytest.mark.parametrize(("profile", "seed"), [("adversarial", 0), ("typical", 37)])
+def test_law_7_a_life_ends_well(profile: str, seed: int) -> None:
+    """The key is replaced and the old one deleted, though incidents of every kind happen."""
+    assert life(profile, seed).wrong == []

@@ -11,7 +11,6 @@ from cwagent_iam import (
     IntentError,
     State,
     User,
-    ensure_agent_user,
     plan_agent_user,
     remove,
 )
@@ -28,8 +27,8 @@ WANTED = plan_agent_user()
 
 def with_keys(lagging: LaggyIAM, number: int) -> list[str]:
     """Have the user with this many keys, for long; return their ids."""
-    ensure_agent_user(iam=lagging.truth)
     truth = lagging.truth
+    truth.create_user(UserName=USER, Tags=[dict(zip(("Key", "Value"), MANAGED_TAG, strict=True))])
     made = [truth.create_access_key(UserName=USER)["AccessKey"] for _ in range(number)]
     lagging.settle()
     return sorted(each["AccessKeyId"] for each in made)

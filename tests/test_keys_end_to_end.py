@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 import tomlkit
 from botocore.exceptions import ClientError
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 USER = "CloudWatchAgentServerUser"
 PROFILE = "AmazonCloudWatchAgent"
 DAY = 86400.0
+LOADER = botocore.loaders.create_loader()
 
 
 @contextmanager
@@ -54,7 +57,9 @@ def agent(file: Path) -> Iterator[boto3.Session]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     env |= {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_CONFIG_FILE": os.devnull}
     with patch.dict(os.environ, env, clear=True):
-        yield boto3.Session(profile_name=PROFILE)
+        core = botocore.session.Session(profile=PROFILE)
+        core.register_component("data_loader", LOADER)  # of botocore's own data files
+        yield boto3.Session(botocore_session=core)
 
 
 def test_the_delivered_key_may_do_the_agents_work_and_no_more(tmp_path: Path) -> None:

@@ -19,11 +19,10 @@ from cwagent_iam import (
     preview,
     remove,
 )
+from tests.core import World
 from tests.scripted import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import boto3
 
     from tests.conftest import Requests
@@ -152,17 +151,11 @@ class TestOnceAndAgain:
         assert iam.get_user(UserName=USER)["User"]["Arn"] == user.user_arn
 
 
-STEPS: dict[str, Callable[[Any], object]] = {
-    "CreateRole": lambda iam: iam.create_role(
-        RoleName=ROLE, AssumeRolePolicyDocument=TRUST, Tags=[OURS]
-    ),
-    "AttachRolePolicy": lambda iam: iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER),
-    "CreateInstanceProfile": lambda iam: iam.create_instance_profile(
-        InstanceProfileName=ROLE, Tags=[OURS]
-    ),
-    "AddRoleToInstanceProfile": lambda iam: iam.add_role_to_instance_profile(
-        InstanceProfileName=ROLE, RoleName=ROLE
-    ),
+STEPS: dict[str, dict[str, Any]] = {
+    "CreateRole": {"RoleName": ROLE, "AssumeRolePolicyDocument": TRUST, "Tags": [OURS]},
+    "AttachRolePolicy": {"RoleName": ROLE, "PolicyArn": SERVER},
+    "CreateInstanceProfile": {"InstanceProfileName": ROLE, "Tags": [OURS]},
+    "AddRoleToInstanceProfile": {"InstanceProfileName": ROLE, "RoleName": ROLE},
 }
 NEEDS = {
     "AttachRolePolicy": {"CreateRole"},
@@ -180,38 +173,30 @@ class TestHalfMade:
     """What an earlier run left unfinished."""
 
     @pytest.mark.parametrize("done", HALF_MADE, ids="+".join)
-    def test_role(
-        self, session: boto3.Session, iam: Any, requests: Requests, done: tuple[str, ...]
-    ) -> None:
+    def test_role(self, done: tuple[str, ...]) -> None:
         """Whatever part of role, policy, profile and membership is there, the rest is added."""
+        world = World()
         for step in done:
-            STEPS[step](iam)
-        requests.sent.clear()
-        result = ensure_agent_role(session=session)
-        assert sorted(requests.writes) == sorted(STEPS.keys() - set(done))
-        assert names(result.changes) == requests.writes
-        assert not ensure_agent_role(session=session).changed
+            world.do(step, **STEPS[step])
+        result = world.ensure()
+        assert sorted(world.writes) == sorted(STEPS.keys() - set(done))
+        assert names(result.changes) == world.writes
+        assert not world.later().ensure().changed
 
     def test_all_are_tested(self) -> None:
         """These are all the states that can be: two without a role, six with one."""
         assert len(HALF_MADE) == 8
 
     @pytest.mark.parametrize("attached", [None, (), (SERVER,), (ADMIN,), (SERVER, ADMIN)])
-    def test_user(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        requests: Requests,
-        attached: tuple[str, ...] | None,
-    ) -> None:
+    def test_user(self, attached: tuple[str, ...] | None) -> None:
         """Whatever part of a user and its policies is there, the rest is added."""
+        world, desired = World(), plan_agent_user(policies=[SERVER, ADMIN])
         if attached is not None:
-            iam.create_user(UserName=USER, Tags=[OURS])
+            world.do("CreateUser", UserName=USER, Tags=[OURS])
         for policy in attached or ():
-            iam.attach_user_policy(UserName=USER, PolicyArn=policy)
-        requests.sent.clear()
-        result = ensure_agent_user(policies=[SERVER, ADMIN], session=session)
+            world.do("AttachUserPolicy", UserName=USER, PolicyArn=policy)
+        result = world.ensure(desired)
         missing = ["AttachUserPolicy"] * (2 - len(attached or ()))
-        assert requests.writes == ["CreateUser"] * (attached is None) + missing
-        assert names(result.changes) == requests.writes
-        assert not ensure_agent_user(policies=[SERVER, ADMIN], session=session).changed
+        assert world.writes == ["CreateUser"] * (attached is None) + missing
+        assert names(result.changes) == world.writes
+        assert not world.later().ensure(desired).changed

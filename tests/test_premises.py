@@ -153,6 +153,11 @@ OTHER = {"PermissionsBoundaryArn": f"arn:aws:iam::{ACCOUNT}:policy/limit"}
 # What another process changes meanwhile, and the fields in which that shows.
 MEANWHILE: dict[str, tuple[Callable[[World], object], str, set[str]]] = {
     "not managed": (lambda world: change(world.things[KEY], Tags=[]), KEY, {"ownership"}),
+    "managed by another": (
+        lambda world: change(world.things[KEY], Tags=[{"Key": "ManagedBy", "Value": "other"}]),
+        KEY,
+        {"ownership"},
+    ),
     "of a stack": (
         lambda world: world.do(
             "TagRole",

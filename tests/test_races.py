@@ -15,6 +15,7 @@ from cwagent_iam import (
     ensure_agent_role,
     ensure_agent_user,
 )
+from tests.core import World
 from tests.scripted import answer, names
 
 if TYPE_CHECKING:
@@ -47,56 +48,62 @@ def rival(client: Any, operation: str, act: Callable[[], object]) -> None:
     client.meta.events.register(f"before-call.iam.{operation}", handler)
 
 
-def make_role(iam: Any, tags: list[dict[str, str]], *policies: str, name: str = ROLE) -> None:
+def make_role(world: World, tags: list[dict[str, str]], *policies: str, name: str = ROLE) -> None:
     """Make a role that EC2 may assume."""
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST, Tags=tags)
+    world.do("CreateRole", RoleName=name, AssumeRolePolicyDocument=TRUST, Tags=tags)
     for policy in policies:
-        iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+        world.do("AttachRolePolicy", RoleName=name, PolicyArn=policy)
 
 
-def make_profile(iam: Any, tags: list[dict[str, str]], role: str | None = None) -> None:
+def add_role(world: World, name: str = ROLE) -> None:
+    """Put a role into the instance profile."""
+    world.do("AddRoleToInstanceProfile", InstanceProfileName=ROLE, RoleName=name)
+
+
+def make_profile(world: World, tags: list[dict[str, str]], role: str | None = None) -> None:
     """Make an instance profile, and put *role* into it."""
-    iam.create_instance_profile(InstanceProfileName=ROLE, Tags=tags)
+    world.do("CreateInstanceProfile", InstanceProfileName=ROLE, Tags=tags)
     if role is not None:
-        iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName=role)
+        # Reads and writes of a wave have no order, so the role may not be there yet.
+        world.things[f"instance-profile {ROLE}".lower()]["seen"]["Roles"] = [{"RoleName": role}]
 
 
-def add_other_role(iam: Any) -> None:
+def add_other_role(world: World) -> None:
     """Put another role into the instance profile."""
-    make_role(iam, [], name="other")
-    iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName="other")
+    make_role(world, [], name="other")
+    add_role(world, "other")
 
 
-WON: dict[str, tuple[str, Callable[[Any], object]]] = {
-    "managed role": ("CreateRole", lambda iam: make_role(iam, OURS)),
-    "managed role with policy": ("CreateRole", lambda iam: make_role(iam, OURS, SERVER)),
-    "foreign role as desired": ("CreateRole", lambda iam: make_role(iam, [], SERVER)),
-    "all at once": ("CreateRole", lambda iam: ensure_agent_role(iam=iam)),
-    "managed profile": ("CreateInstanceProfile", lambda iam: make_profile(iam, OURS)),
+WON: dict[str, tuple[str, Callable[[World], object]]] = {
+    "managed role": ("CreateRole", lambda world: make_role(world, OURS)),
+    "managed role with policy": ("CreateRole", lambda world: make_role(world, OURS, SERVER)),
+    "foreign role as desired": ("CreateRole", lambda world: make_role(world, [], SERVER)),
+    "all at once": ("CreateRole", lambda world: World(world.things).ensure()),
+    "managed profile": ("CreateInstanceProfile", lambda world: make_profile(world, OURS)),
     "managed profile with role": (
         "CreateInstanceProfile",
-        lambda iam: make_profile(iam, OURS, ROLE),
+        lambda world: make_profile(world, OURS, ROLE),
     ),
-    "foreign profile with role": ("CreateInstanceProfile", lambda iam: make_profile(iam, [], ROLE)),
+    "foreign profile with role": (
+        "CreateInstanceProfile",
+        lambda world: make_profile(world, [], ROLE),
+    ),
     "policy": (
         "AttachRolePolicy",
-        lambda iam: iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER),
+        lambda world: world.do("AttachRolePolicy", RoleName=ROLE, PolicyArn=SERVER),
     ),
-    "membership": (
-        "AddRoleToInstanceProfile",
-        lambda iam: iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE),
-    ),
+    "membership": ("AddRoleToInstanceProfile", add_role),
 }
-LOST: dict[str, tuple[str, Callable[[Any], object], str, list[str]]] = {
+LOST: dict[str, tuple[str, Callable[[World], object], str, list[str]]] = {
     "foreign role": (
         "CreateRole",
-        lambda iam: make_role(iam, []),
+        lambda world: make_role(world, []),
         "policies",
         ["CreateInstanceProfile"],
     ),
     "foreign empty profile": (
         "CreateInstanceProfile",
-        lambda iam: make_profile(iam, []),
+        lambda world: make_profile(world, []),
         "role",
         ["CreateRole"],
     ),
@@ -113,35 +120,25 @@ class TestRivals:
     """What somebody else does between our look and our change."""
 
     @pytest.mark.parametrize("row", WON.values(), ids=list(WON))
-    def test_same(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        virtual_time: VirtualTime,
-        row: tuple[str, Callable[[Any], object]],
-    ) -> None:
+    def test_same(self, row: tuple[str, Callable[[World], object]]) -> None:
         """Whoever was faster with the same, all is right in the end, and then nothing is left."""
         operation, act = row
-        client = session.client("iam")
-        rival(client, operation, lambda: act(iam))
-        result = ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+        world = World()
+        world.script[operation] = [lambda: act(world)]
+        result = world.ensure()
         assert len(set(result.changes)) == len(result.changes)
-        assert not ensure_agent_role(iam=client).changed
+        # To attach a policy again is not refused, so it counts as ours.
+        assert (operation in names(result.changes)) == (operation == "AttachRolePolicy")
+        assert not world.later().ensure().changed
 
     @pytest.mark.parametrize("row", LOST.values(), ids=list(LOST))
-    def test_other(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        virtual_time: VirtualTime,
-        row: tuple[str, Callable[[Any], object], str, list[str]],
-    ) -> None:
+    def test_other(self, row: tuple[str, Callable[[World], object], str, list[str]]) -> None:
         """Whoever was faster with something else wins; the error tells what we had applied."""
         operation, act, field, applied = row
-        client = session.client("iam")
-        rival(client, operation, lambda: act(iam))
+        world = World()
+        world.script[operation] = [lambda: act(world)]
         with pytest.raises(ConflictError) as caught:
-            ensure_agent_role(iam=client, propagation=virtual_time.propagation())
+            world.ensure()
         fields = [each.field for found in caught.value.conflicts for each in found.differences]
         assert (fields, names(caught.value.applied)) == ([field], applied)
 
@@ -224,7 +221,8 @@ class TestRivals:
     ) -> None:
         """A later read is repeated if it is throttled; if it is refused, the error says that."""
         client = session.client("iam")
-        rival(client, "CreateRole", lambda: make_role(iam, OURS))
+        made = {"RoleName": ROLE, "AssumeRolePolicyDocument": TRUST, "Tags": OURS}
+        rival(client, "CreateRole", lambda: iam.create_role(**made))
         answer(client, "GetRole", [None, found])
         waiting = virtual_time.propagation()
         if waits:
@@ -239,7 +237,7 @@ class TestRivals:
         self, session: boto3.Session, iam: Any, virtual_time: VirtualTime
     ) -> None:
         """A rival's role that reads do not show for some seconds is waited for, and completed."""
-        make_role(iam, OURS)
+        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST, Tags=OURS)
         client = session.client("iam")
         missing = ("NoSuchEntity", f"The role with name {ROLE} cannot be found.")
         answer(client, "GetRole", [missing] * 4)

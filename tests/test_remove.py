@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,17 +14,18 @@ from cwagent_iam import (
     ensure,
     plan_agent_role,
     plan_agent_user,
-    preview,
     remove,
 )
-from tests.scripted import ONE_AT_A_TIME, names
+from tests.core import DENIED, carry_out, made, pauses, refusal
+from tests.scripted import ONE_AT_A_TIME, answer, names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     import boto3
 
+    from cwagent_iam import State
+    from cwagent_iam.requests import Request
     from tests.conftest import Requests, VirtualTime
+    from tests.core import Answer
 
 ROLE = "CloudWatchAgentServerRole"
 USER = "CloudWatchAgentServerUser"
@@ -37,43 +37,21 @@ TRUST = (
 )
 OURS = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
 ROLE_PLAN, USER_PLAN = plan_agent_role(), plan_agent_user()
-DENIED = ("AccessDenied", "User: CALLER is not authorized to perform: iam:X")
-IN_USE = ("DeleteConflict", "Cannot delete entity, must detach all policies first.")
+PLANS = plan_agent_role, plan_agent_user
+IN_USE = refusal("DeleteConflict", "Cannot delete entity, must detach all policies first.")
 GONE = {
-    "DetachRolePolicy": ("NoSuchEntity", "Policy ARN was not found."),
-    "RemoveRoleFromInstanceProfile": (
-        "NoSuchEntity",
-        f"Role {ROLE} in Instance Profile {ROLE} cannot be found.",
-    ),
-    "DeleteRole": ("NoSuchEntity", f"The role with name {ROLE} cannot be found."),
-    "DeleteInstanceProfile": ("NoSuchEntity", f"Instance Profile {ROLE} cannot be found."),
-    "DetachUserPolicy": ("NoSuchEntity", "Policy ARN was not found."),
-    "DeleteUser": ("NoSuchEntity", f"The user with name {USER} cannot be found."),
+    "DetachRolePolicy": "Policy ARN was not found.",
+    "RemoveRoleFromInstanceProfile": f"Role {ROLE} in Instance Profile {ROLE} cannot be found.",
+    "DeleteRole": f"The role with name {ROLE} cannot be found.",
+    "DeleteInstanceProfile": f"Instance Profile {ROLE} cannot be found.",
+    "DetachUserPolicy": "Policy ARN was not found.",
+    "DeleteUser": f"The user with name {USER} cannot be found.",
 }
 
 
-def refusal(client: Any, operation: str, found: tuple[str, str], *, repeats: int = 0) -> Exception:
-    """Return what botocore raises when IAM refuses *operation* with this code and these words."""
-    code, words = found
-    error: Exception = client.exceptions.from_code(code)(
-        {
-            "Error": {"Code": code, "Message": words},
-            "ResponseMetadata": {"RetryAttempts": repeats},
-        },
-        operation,
-    )
-    return error
-
-
-def answer(client: Any, operation: str, answers: Iterable[tuple[str, str] | None]) -> None:
-    """Answer the next calls of *operation* with AWS's code and words; `None` lets one through."""
-    script = iter(answers)
-
-    def handler(**_event: object) -> None:
-        if found := next(script, None):
-            raise refusal(client, operation, found)
-
-    client.meta.events.register(f"before-call.iam.{operation}", handler)
+def plan_of(operation: str) -> State:
+    """Return what is removed by *operation*, among others."""
+    return USER_PLAN if "User" in operation else ROLE_PLAN
 
 
 def replay(client: Any, operation: str, times: int) -> None:
@@ -114,16 +92,14 @@ class TestOrder:
         assert result.state.entities == ()
         assert iam.list_roles()["Roles"] == iam.list_instance_profiles()["InstanceProfiles"] == []
 
-    def test_others_stay(self, session: boto3.Session, iam: Any) -> None:
+    def test_others_stay(self) -> None:
         """Roles, users and profiles of other names stay."""
-        for name in ("mine", "yours"):
-            ensure(plan_agent_role(name), session=session)
-            ensure(plan_agent_user(name), session=session)
-        remove(plan_agent_role("mine"), session=session)
-        remove(plan_agent_user("mine"), session=session)
-        assert not preview(plan_agent_role("yours"), session=session)
-        assert not preview(plan_agent_user("yours"), session=session)
-        assert len(iam.list_roles()["Roles"]) == len(iam.list_users()["Users"]) == 1
+        plans = [plan(name) for name in ("mine", "yours") for plan in PLANS]
+        world = made(*plans)
+        for plan in plans[:2]:
+            world.remove(plan)
+        assert all(world.is_as_desired(plan) for plan in plans[2:])
+        assert {key.split()[-1] for key in world.things} == {"yours"}
 
     @pytest.mark.parametrize(
         ("lost", "left"),
@@ -135,27 +111,23 @@ class TestOrder:
         ],
         ids=lambda value: "+".join(value) if isinstance(value, list) else None,
     )
-    def test_partly_absent(
-        self, session: boto3.Session, iam: Any, requests: Requests, lost: list[str], left: int
-    ) -> None:
+    def test_partly_absent(self, lost: list[str], left: int) -> None:
         """Whatever somebody has taken away before, the rest is removed."""
-        ensure(ROLE_PLAN, session=session)
-        taking: dict[str, Callable[[], object]] = {
-            "DetachRolePolicy": lambda: iam.detach_role_policy(RoleName=ROLE, PolicyArn=SERVER),
-            "RemoveRoleFromInstanceProfile": lambda: iam.remove_role_from_instance_profile(
-                InstanceProfileName=ROLE, RoleName=ROLE
-            ),
-            "DeleteInstanceProfile": lambda: iam.delete_instance_profile(InstanceProfileName=ROLE),
-            "DeleteRole": lambda: iam.delete_role(RoleName=ROLE),
+        world = made(ROLE_PLAN)
+        profile = {"InstanceProfileName": ROLE}
+        taking: dict[str, dict[str, str]] = {
+            "DetachRolePolicy": {"RoleName": ROLE, "PolicyArn": SERVER},
+            "RemoveRoleFromInstanceProfile": {"RoleName": ROLE, **profile},
+            "DeleteInstanceProfile": profile,
+            "DeleteRole": {"RoleName": ROLE},
         }
         for operation in lost:
-            taking[operation]()
-        requests.sent.clear()
-        result = remove(ROLE_PLAN, session=session, propagation=ONE_AT_A_TIME)
-        assert requests.writes == names(result.changes)
-        assert sorted(requests.writes + lost) == sorted(taking)
-        assert len(requests.writes) == left
-        assert not remove(ROLE_PLAN, session=session).changed
+            world.do(operation, **taking[operation])
+        result = world.remove()
+        assert world.writes == names(result.changes)
+        assert sorted(world.writes + lost) == sorted(taking)
+        assert len(world.writes) == left
+        assert not world.later().remove().changed
 
 
 class TestMeanwhile:
@@ -163,75 +135,87 @@ class TestMeanwhile:
 
     @pytest.mark.parametrize("repeats", [0, 1], ids=["by a rival", "by a lost reply"])
     @pytest.mark.parametrize("operation", GONE)
-    def test_gone(
-        self, session: boto3.Session, virtual_time: VirtualTime, operation: str, repeats: int
-    ) -> None:
-        """What is gone when a request arrives is done; it is ours if botocore sent it twice."""
-        desired = USER_PLAN if "User" in operation else ROLE_PLAN
-        count = len(ensure(desired, session=session).changes)
-        client = session.client("iam")
+    def test_gone(self, operation: str, repeats: int) -> None:
+        """What is gone when a request arrives is done; it is ours if it was sent twice."""
+        desired = plan_of(operation)
+        world = made(desired)
+        count = len(world.remove(desired).changes)
+        world = made(desired)
+        facts: dict[str, Any] = {"attempts": 1 + repeats, "unacknowledged": repeats > 0}
+        gone = refusal("NoSuchEntity", GONE[operation], **facts)
 
-        def too_late(**_event: object) -> None:
-            raise refusal(client, operation, GONE[operation], repeats=repeats)
+        def too_late(request: Request) -> Answer:
+            if request.operation != operation:
+                return None
+            carry_out(world.things, request, world.now)
+            return gone
 
-        client.meta.events.register(f"after-call.iam.{operation}", too_late)
-        result = remove(desired, iam=client, propagation=virtual_time.propagation())
+        world.answers = too_late
+        result = world.remove(desired)
         assert len(result.changes) == count - 1 + repeats
-        assert virtual_time.slept == pytest.approx([0.5])
+        assert pauses(world) == [0.5]
         assert result.state.entities == ()
 
     @pytest.mark.parametrize("operation", ["DeleteRole", "DeleteInstanceProfile", "DeleteUser"])
-    def test_lag(self, session: boto3.Session, virtual_time: VirtualTime, operation: str) -> None:
+    def test_lag(self, operation: str) -> None:
         """What was taken away may seem to be in use for a while, which is waited out."""
-        desired = USER_PLAN if "User" in operation else ROLE_PLAN
-        ensure(desired, session=session)
-        client = session.client("iam")
-        answer(client, operation, [IN_USE] * 3)
-        result = remove(desired, iam=client, propagation=virtual_time.propagation())
-        assert virtual_time.slept == pytest.approx([0.5, 1.0, 2.0])
-        assert result.state.entities == ()
+        desired = plan_of(operation)
+        world = made(desired)
+        world.script[operation] = [IN_USE] * 3
+        assert world.remove(desired).state.entities == ()
+        assert pauses(world) == [0.5, 1.0, 2.0]
 
-    def test_nothing_freed(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+    def test_nothing_freed(self) -> None:
         """What is in use by nothing that can be seen is looked into until the time is up."""
         desired = plan_agent_user(policies=())
-        ensure(desired, session=session)
-        client = session.client("iam")
-        answer(client, "DeleteUser", itertools.repeat(IN_USE))
+        world = made(desired)
+        world.script["DeleteUser"] = [IN_USE] * 99
         with pytest.raises(ApplyError, match="take that away, then call again") as caught:
-            remove(desired, iam=client, propagation=virtual_time.propagation())
+            world.remove(desired)
         assert (caught.value.code, caught.value.applied) == ("DeleteConflict", ())
-        assert 50 < sum(virtual_time.slept) <= 60
+        assert 50 < round(sum(pauses(world)), 6) <= 60
 
-    def test_foreign(self, session: boto3.Session, iam: Any, virtual_time: VirtualTime) -> None:
+    @pytest.mark.parametrize(("age", "waits"), [(1.0, [0.5, 1.0, 2.0, 2.0]), (999.0, [0.5, 0.5])])
+    def test_foreign(self, age: float, waits: list[float]) -> None:
         """What another process attaches meanwhile stops the removal, once the conflict stands."""
-        ensure(ROLE_PLAN, session=session)
-        client = session.client("iam")
+        world = made(ROLE_PLAN, age=age)
 
-        def attach(**_event: object) -> None:
-            iam.attach_role_policy(RoleName=ROLE, PolicyArn=ADMIN)
+        def attach() -> None:
+            world.do("AttachRolePolicy", RoleName=ROLE, PolicyArn=ADMIN)
 
-        client.meta.events.register("after-call.iam.DetachRolePolicy", attach)
+        world.script["DetachRolePolicy"] = [attach]
         with pytest.raises(ConflictError, match="policy CloudWatchAgentAdminPolicy") as caught:
-            remove(ROLE_PLAN, iam=client, propagation=virtual_time.propagation())
+            world.remove()
         beside = ["DetachRolePolicy", "RemoveRoleFromInstanceProfile", "DeleteInstanceProfile"]
         assert names(caught.value.applied) == beside
-        assert virtual_time.slept == pytest.approx([0.5, 1.0, 2.0, 2.0])
+        assert pauses(world) == waits
 
     @pytest.mark.parametrize("operation", GONE)
-    def test_denied(self, session: boto3.Session, iam: Any, operation: str) -> None:
+    def test_denied(self, operation: str) -> None:
         """A removal that is denied in the middle says what is gone; the next call does the rest."""
-        desired = USER_PLAN if "User" in operation else ROLE_PLAN
-        count = len(ensure(desired, session=session).changes)
-        client = session.client("iam")
-        answer(client, operation, itertools.repeat(DENIED))
+        desired = plan_of(operation)
+        world = made(desired)
+        world.script[operation] = [DENIED]
         with pytest.raises(ApplyError, match=f"Allow the caller iam:{operation}") as caught:
-            remove(desired, iam=client)
+            world.remove(desired)
         error = caught.value
         assert (error.operation, error.code) == (operation, "AccessDenied")
         assert names(error.remaining)[0] == operation
-        rest = remove(desired, iam=iam)
+        rest = world.later().remove(desired)
         assert rest.changes == error.remaining
-        assert len(error.applied) + len(rest.changes) == count
+        assert len(error.applied) + len(rest.changes) == (2 if desired is USER_PLAN else 4)
+
+    def test_in_use_and_denied(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
+        """Both refusals are recognised as botocore raises them."""
+        ensure(USER_PLAN, session=session)
+        client = session.client("iam")
+        answer(client, "DeleteUser", [("DeleteConflict", IN_USE.message)])
+        answer(client, "DetachUserPolicy", [("AccessDenied", "No.")])
+        with pytest.raises(ApplyError, match="Allow the caller iam:DetachUserPolicy"):
+            remove(USER_PLAN, iam=client, propagation=virtual_time.propagation())
+        result = remove(USER_PLAN, iam=client, propagation=virtual_time.propagation())
+        assert virtual_time.slept == pytest.approx([0.5])
+        assert result.state.entities == ()
 
 
 class TestVerify:

@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from cwagent_iam import (
     ConflictError,
@@ -17,6 +16,7 @@ from cwagent_iam import (
     plan_agent_user,
     remove,
 )
+from tests.core import DENIED, World, made
 from tests.scripted import answer
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import boto3
 
     from cwagent_iam import State
-    from tests.conftest import Requests
 
 ROLE = "CloudWatchAgentServerRole"
 USER = "CloudWatchAgentServerUser"
@@ -49,29 +48,31 @@ EMFok4254kO0Suuz1nyJCgNibYua+d4x1rNJvnB8w4PsaY1uUViV5vTjkJOoD8SZ
 YbwXY3oD
 -----END CERTIFICATE-----
 """
+USER_KEY, ROLE_KEY, PROFILE_KEY = (
+    f"{kind} {name}".lower()
+    for kind, name in (("user", USER), ("role", ROLE), ("instance-profile", ROLE))
+)
+DEPENDENTS = (
+    *("ListGroupsForUser", "ListMFADevices", "ListSigningCertificates", "ListUserPolicies"),
+    *("ListSSHPublicKeys", "ListServiceSpecificCredentials", "ListAccessKeys", "GetLoginProfile"),
+)
 OURS = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
 ROLE_PLAN, USER_PLAN = plan_agent_role(), plan_agent_user()
 
 
-def obstacles(session: boto3.Session, desired: State) -> dict[str, str]:
-    """Return why *desired* cannot be removed, by what it is about."""
+def obstacles(world: World, desired: State) -> dict[str, str]:
+    """Return why *desired* cannot be removed, by what it is about; nothing is written."""
+    world = world.later()
     with pytest.raises(ConflictError) as caught:
-        remove(desired, session=session)
-    assert caught.value.applied == ()
+        world.remove(desired)
+    assert (caught.value.applied, world.writes) == ((), [])
     return {conflict.target: conflict.reason for conflict in caught.value.conflicts}
 
 
-def lend_profile(iam: Any) -> None:
+def lend_profile(world: World) -> None:
     """Put the role into a profile that intent does not name."""
-    iam.create_instance_profile(InstanceProfileName="other", Tags=OURS)
-    iam.add_role_to_instance_profile(InstanceProfileName="other", RoleName=ROLE)
-
-
-def swap_role(iam: Any) -> None:
-    """Put another role into the profile."""
-    iam.create_role(RoleName="other", AssumeRolePolicyDocument=TRUST)
-    iam.remove_role_from_instance_profile(InstanceProfileName=ROLE, RoleName=ROLE)
-    iam.add_role_to_instance_profile(InstanceProfileName=ROLE, RoleName="other")
+    world.do("CreateInstanceProfile", InstanceProfileName="other", Tags=OURS)
+    world.do("AddRoleToInstanceProfile", InstanceProfileName="other", RoleName=ROLE)
 
 
 def join_group(iam: Any) -> None:
@@ -115,16 +116,40 @@ def page_by_page(client: Any) -> None:
     client.meta.events.register("after-call.iam", cut)
 
 
-ON_ROLE: dict[str, tuple[Callable[[Any], object], str]] = {
+ON_ROLE: dict[str, tuple[Callable[[World], object], str]] = {
     "policy": (
-        lambda iam: iam.attach_role_policy(RoleName=ROLE, PolicyArn=ADMIN),
+        lambda world: world.do("AttachRolePolicy", RoleName=ROLE, PolicyArn=ADMIN),
         "policy CloudWatchAgentAdminPolicy",
     ),
     "inline policy": (
-        lambda iam: iam.put_role_policy(RoleName=ROLE, PolicyName="s3", PolicyDocument=INLINE),
+        lambda world: world.things[ROLE_KEY]["inline"].update(s3=INLINE),
         "inline policy s3",
     ),
     "profile": (lend_profile, "instance-profile other"),
+}
+# Where IAM has it, what it shows of it, and its name in the error.
+OF_USER: dict[str, tuple[str, Any, str]] = {
+    "policy": ("attached", {ADMIN: True}, "policy CloudWatchAgentAdminPolicy"),
+    "inline policy": ("inline", {"s3": INLINE}, "inline policy s3"),
+    "group": ("lists", {"Groups": [{"GroupName": "servers"}]}, "group servers"),
+    "access key": ("keys", ["AKIAONE"], "access key AKIAONE"),
+    "MFA device": ("lists", {"MFADevices": [{"SerialNumber": "arn:x"}]}, "MFA device arn:x"),
+    "signing certificate": (
+        "lists",
+        {"Certificates": [{"CertificateId": "ONE"}]},
+        "signing certificate ONE",
+    ),
+    "SSH key": (
+        "lists",
+        {"SSHPublicKeys": [{"SSHPublicKeyId": "APKAONE"}]},
+        "SSH public key APKAONE",
+    ),
+    "password": ("lists", {"LoginProfile": {}}, "login profile"),
+    "credential of a service": (
+        "lists",
+        {"ServiceSpecificCredentials": [{"ServiceSpecificCredentialId": "ACCAEXAMPLE"}]},
+        "service-specific credential ACCAEXAMPLE",
+    ),
 }
 ON_USER: dict[str, tuple[Callable[[Any], object], str]] = {
     "policy": (
@@ -157,38 +182,21 @@ class TestHanging:
     """What hangs on a thing of ours."""
 
     @pytest.mark.parametrize("row", ON_ROLE.values(), ids=list(ON_ROLE))
-    def test_role(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        requests: Requests,
-        row: tuple[Callable[[Any], object], str],
-    ) -> None:
+    def test_role(self, row: tuple[Callable[[World], object], str]) -> None:
         """Whatever else hangs on a role stops its removal, by name, and nothing is removed."""
         hang, words = row
-        ensure(ROLE_PLAN, session=session)
-        hang(iam)
-        requests.sent.clear()
-        reason = obstacles(session, ROLE_PLAN)[f"role {ROLE}"]
-        assert re.fullmatch(rf"is still used: {words}", reason)
-        assert requests.writes == []
+        world = made(ROLE_PLAN)
+        hang(world)
+        assert obstacles(world, ROLE_PLAN)[f"role {ROLE}"] == f"is still used: {words}"
 
-    @pytest.mark.parametrize("row", ON_USER.values(), ids=list(ON_USER))
-    def test_user(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        requests: Requests,
-        row: tuple[Callable[[Any], object], str],
-    ) -> None:
+    @pytest.mark.parametrize("row", OF_USER.values(), ids=list(OF_USER))
+    def test_user(self, row: tuple[str, Any, str]) -> None:
         """Whatever else hangs on a user stops its removal, by name, and nothing is removed."""
-        hang, words = row
-        ensure(USER_PLAN, session=session)
-        hang(iam)
-        requests.sent.clear()
-        reason = obstacles(session, USER_PLAN)[f"user {USER}"]
-        assert re.fullmatch(rf"is still used: {words}", reason)
-        assert requests.writes == []
+        place, shown, words = row
+        world = made(USER_PLAN)
+        user = world.things[USER_KEY]
+        user[place] = shown if place == "keys" else user[place] | shown
+        assert obstacles(world, USER_PLAN) == {f"user {USER}": f"is still used: {words}"}
 
     def test_all_at_once(self, session: boto3.Session, iam: Any) -> None:
         """All that hangs on a thing is named at once, also where IAM sends it in pages of one."""
@@ -209,80 +217,43 @@ class TestHanging:
         assert len(named) == len(wanted)
         assert all(any(re.fullmatch(words, each) for each in named) for words in wanted)
 
-    def test_service_specific_credential(self, session: boto3.Session) -> None:
-        """So does a credential for one service, which the sandbox has no operation to make."""
-        ensure(USER_PLAN, session=session)
-        client = session.client("iam")
-
-        def add(parsed: Any, **_event: object) -> None:
-            parsed["ServiceSpecificCredentials"] = [{"ServiceSpecificCredentialId": "ACCAEXAMPLE"}]
-
-        client.meta.events.register("after-call.iam.ListServiceSpecificCredentials", add)
-        with pytest.raises(
-            ConflictError, match=r"is still used: service-specific credential ACCAEXAMPLE\."
-        ):
-            remove(USER_PLAN, iam=client)
-
-    def test_other_role_in_the_profile(
-        self, session: boto3.Session, iam: Any, requests: Requests
-    ) -> None:
+    def test_other_role_in_the_profile(self) -> None:
         """A profile of ours that holds another role stays, and so does our role."""
-        ensure(ROLE_PLAN, session=session)
-        swap_role(iam)
-        requests.sent.clear()
-        assert obstacles(session, ROLE_PLAN) == {
+        world = made(ROLE_PLAN)
+        world.things[PROFILE_KEY]["seen"]["Roles"] = [{"RoleName": "other"}]
+        assert obstacles(world, ROLE_PLAN) == {
             f"instance-profile {ROLE}": "is still used: role other"
         }
-        assert requests.writes == []
 
-    def test_profile_that_intent_leaves_out(self, session: boto3.Session) -> None:
+    def test_profile_that_intent_leaves_out(self) -> None:
         """A role stays as long as it is in a profile that is not removed with it."""
-        ensure(ROLE_PLAN, session=session)
-        found = obstacles(session, plan_agent_role(instance_profile=False))
+        found = obstacles(made(ROLE_PLAN), plan_agent_role(instance_profile=False))
         assert found == {f"role {ROLE}": f"is still used: instance-profile {ROLE}"}
 
-    @pytest.mark.parametrize(
-        "operation", ["ListGroupsForUser", "GetLoginProfile", "ListServiceSpecificCredentials"]
-    )
-    def test_denied(self, session: boto3.Session, requests: Requests, operation: str) -> None:
+    @pytest.mark.parametrize("operation", DEPENDENTS)
+    def test_denied(self, operation: str) -> None:
         """Where one may not look whether something hangs on it, nothing is removed."""
-        ensure(USER_PLAN, session=session)
-        client = session.client("iam")
-
-        def deny(**_event: object) -> None:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, operation)
-
-        client.meta.events.register(f"before-call.iam.{operation}", deny)
-        requests.sent.clear()
+        world = made(USER_PLAN)
+        world.script[operation] = [DENIED]
         with pytest.raises(ObserveError) as caught:
-            remove(USER_PLAN, iam=client)
+            world.remove(USER_PLAN)
         assert (caught.value.operation, caught.value.target) == (operation, f"user {USER}")
-        assert requests.writes == []
+        assert world.writes == []
 
 
 class TestNotOurs:
     """What is not managed."""
 
     @pytest.mark.parametrize("tags", [[], [{"Key": "ManagedBy", "Value": "somebody"}]])
-    def test_foreign(
-        self,
-        session: boto3.Session,
-        iam: Any,
-        requests: Requests,
-        tags: list[dict[str, str]],
-    ) -> None:
+    def test_foreign(self, tags: list[dict[str, str]]) -> None:
         """What lacks our tag is never removed, even if it is just as desired."""
-        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST, Tags=tags)
-        iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER)
-        iam.create_user(UserName=USER, Tags=tags)
-        iam.attach_user_policy(UserName=USER, PolicyArn=SERVER)
-        iam.create_instance_profile(InstanceProfileName=ROLE, Tags=tags)
-        requests.sent.clear()
-        found = obstacles(session, ROLE_PLAN) | obstacles(session, USER_PLAN)
+        world = made(ROLE_PLAN, USER_PLAN)
+        for thing in world.things.values():
+            thing["seen"]["Tags"] = tags
+        found = obstacles(world, ROLE_PLAN) | obstacles(world, USER_PLAN)
         assert found.keys() == {f"role {ROLE}", f"instance-profile {ROLE}", f"user {USER}"}
         reason = "exists without the tag ManagedBy=cwagent-iam: it is not managed"
         assert set(found.values()) == {reason}
-        assert requests.writes == []
 
     def test_what_stays(self, session: boto3.Session, iam: Any) -> None:
         """What depends on it stays, so that the caller need not be allowed to list that."""
@@ -293,12 +264,7 @@ class TestNotOurs:
         iam.put_role_policy(RoleName=ROLE, PolicyName="Other", PolicyDocument=INLINE)
         iam.create_access_key(UserName=USER)
         client = session.client("iam")
-        for operation in (
-            *("ListRolePolicies", "ListInstanceProfilesForRole", "ListUserPolicies"),
-            *("ListGroupsForUser", "ListMFADevices", "ListSigningCertificates"),
-            *("ListSSHPublicKeys", "ListServiceSpecificCredentials", "ListAccessKeys"),
-            "GetLoginProfile",
-        ):
+        for operation in (*DEPENDENTS, "ListRolePolicies", "ListInstanceProfilesForRole"):
             answer(client, operation, itertools.repeat(("AccessDenied", "No.")))
         result = remove([ROLE_PLAN, USER_PLAN], existing="attach", iam=client)
         assert {each.operation for each in result.changes} == {
@@ -308,24 +274,13 @@ class TestNotOurs:
         assert iam.list_role_policies(RoleName=ROLE)["PolicyNames"] == ["Other"]
         assert len(iam.list_access_keys(UserName=USER)["AccessKeyMetadata"]) == 1
 
-    def test_one_of_two(self, session: boto3.Session, iam: Any, requests: Requests) -> None:
+    def test_one_of_two(self) -> None:
         """As long as one of two things is not ours, the other one stays too."""
-        ensure(ROLE_PLAN, session=session)
-        iam.untag_instance_profile(InstanceProfileName=ROLE, TagKeys=["ManagedBy"])
-        requests.sent.clear()
-        assert obstacles(session, ROLE_PLAN).keys() == {f"instance-profile {ROLE}"}
-        assert requests.writes == []
+        world = made(ROLE_PLAN)
+        world.things[PROFILE_KEY]["seen"]["Tags"] = []
+        assert obstacles(world, ROLE_PLAN).keys() == {f"instance-profile {ROLE}"}
 
-    def test_letter_case(self, session: boto3.Session, requests: Requests) -> None:
+    def test_letter_case(self) -> None:
         """A name that is written otherwise is not the one that intent names: nothing goes."""
-        ensure(USER_PLAN, session=session)
-        client = session.client("iam")
-
-        def find_it(params: dict[str, Any], **_event: object) -> None:
-            params.update({"UserName": USER} if "UserName" in params else {})
-
-        client.meta.events.register("before-parameter-build.iam", find_it)
-        requests.sent.clear()
-        with pytest.raises(ConflictError, match=f"user {USER} is not what was named"):
-            remove(plan_agent_user(USER.upper()), iam=client)
-        assert requests.writes == []
+        found = obstacles(made(USER_PLAN), plan_agent_user(USER.upper()))
+        assert found[f"user {USER}"].startswith("is not what was named")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
 
 from cwagent_iam import (
     ApplyError,
@@ -20,12 +23,17 @@ from cwagent_iam import (
     preview,
 )
 from cwagent_iam.testing import Fault, laggy_iam
+from tests.core import THROTTLED, RefusedError, carry_out, refusal
+from tests.core_lag import Replicas
+from tests.scripted import names
 
 if TYPE_CHECKING:
     import boto3
 
+    from cwagent_iam.requests import Refusal, Request
     from cwagent_iam.testing.lagging.faults import Outcome
     from tests.conftest import VirtualTime
+    from tests.core import Answer
 
 MOST = 16
 # Transient failures before AWS has carried out the request, and after.
@@ -45,6 +53,24 @@ FAILURES = [
 ]
 
 
+URL = "https://iam.amazonaws.com/"
+UNREACHABLE = refusal(None, "refused", error=EndpointConnectionError(endpoint_url=URL))
+# AWS may have carried out the request where it is not known that it has not.
+FAILED = [
+    THROTTLED,
+    UNREACHABLE,
+    refusal("ServiceFailure", "failure", unacknowledged=True),
+    *(
+        refusal(None, type(error).__name__, error=error, unacknowledged=True)
+        for error in (
+            ConnectionClosedError(endpoint_url=URL),
+            ReadTimeoutError(endpoint_url=URL),
+            ResponseParserError("not XML"),
+        )
+    ),
+]
+
+
 class TestThrottling:
     """An account that sends too many requests already."""
 
@@ -52,11 +78,11 @@ class TestThrottling:
     @pytest.mark.parametrize("operation", ["GetRole", "CreateRole", "AttachRolePolicy"])
     def test_few_requests(self, operation: str, seed: int) -> None:
         """In a minute of throttling few requests are sent, at growing intervals."""
-        with laggy_iam("off", seed=seed) as lagging:
-            lagging.fail(Fault("Throttling", operation))
-            with pytest.raises(CwAgentIamError):
-                ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-            times = [each.time for each in lagging.trace if each.operation == operation]
+        world = Replicas(seed=seed)
+        world.answers = lambda request: THROTTLED if request.operation == operation else None
+        with pytest.raises(CwAgentIamError):
+            ensure_agent_role(iam=world, propagation=world.propagation())
+        times = [at - world.trace[0][0] for at, sent in world.trace if sent == operation]
         assert 8 <= len(times) <= MOST
         assert times[-1] <= 61
         assert len([each for each in times if each > times[0] + 30]) <= MOST // 2
@@ -106,14 +132,37 @@ class TestRecovery:
     """Failures that pass."""
 
     @pytest.mark.parametrize(("outcome", "when"), FAILURES)
-    def test_each_request(self, outcome: Outcome, when: Any) -> None:
+    def test_each_kind(self, outcome: Outcome, when: Any) -> None:
+        """A read and each write fail transiently: the call converges and lists its changes."""
+        with laggy_iam("off") as lagging:
+            lagging.fail(Fault(outcome, "ListAttachedRolePolicies", nth=1, when=when))
+            lagging.fail(Fault(outcome, writes_only=True, once_each=True, when=when))
+            role = ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
+            assert len(role.changes) == 4
+            assert not preview(plan_agent_role(), iam=lagging.truth)
+            failed = [each.operation for each in lagging.trace if each.fault]
+        assert sorted(failed) == sorted([*names(role.changes), "ListAttachedRolePolicies"])
+
+    @pytest.mark.parametrize("done", [False, True])
+    @pytest.mark.parametrize("failure", FAILED, ids=lambda failure: failure.message)
+    def test_each_request(self, failure: Refusal, *, done: bool) -> None:
         """Whichever request fails transiently, the call converges and lists its changes."""
-        for number in range(1 if outcome != "connection refused" else 2, 17):
-            with laggy_iam("off", seed=number) as lagging:
-                lagging.fail(Fault(outcome, nth=number, when=when))
-                role = ensure_agent_role(session=lagging.session, propagation=lagging.propagation)
-                assert len(role.changes) == 4
-                assert not preview(plan_agent_role(), iam=lagging.truth)
+        for number in range(2 if failure is UNREACHABLE else 1, 17):
+            world = Replicas(seed=number)
+
+            def fail(request: Request, world: Replicas = world, number: int = number) -> Answer:
+                if len(world.trace) != number:
+                    return None
+                if done and failure.unacknowledged:
+                    with contextlib.suppress(RefusedError):
+                        carry_out(world.things, request, world.now)
+                return failure
+
+            world.answers = fail
+            role = ensure_agent_role(iam=world, propagation=world.propagation())
+            assert len(role.changes) == 4
+            assert world.is_as_desired()
+            assert len(world.trace) > 16
 
     def test_collision(self) -> None:
         """A write that collides with another client's is sent again after a pause."""

@@ -34,6 +34,7 @@ from cwagent_iam.credentials.common_config import CommonConfig
 from cwagent_iam.credentials.ini import UnfitError, with_key
 from cwagent_iam.credentials.replacing import WholeFile
 from cwagent_iam.errors import IntentError, StoreError
+from tests.conftest import examples
 
 PROFILE = "AmazonCloudWatchAgent"
 FORK: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
@@ -106,7 +107,7 @@ blanks = st.sampled_from(["", " ", "   ", "\t"])
 notes = st.builds("{}{}{}".format, blanks, st.sampled_from("#;"), values)
 options = st.builds(
     "{}{}{}{}{}".format,
-    names.filter(lambda name: name and not name.lower().startswith(("aws_", "rem"))),
+    names.filter(lambda name: name and not name.lower().startswith(("aws_", "rem", "role_arn"))),
     blanks,
     st.sampled_from("=:"),
     blanks,
@@ -115,30 +116,30 @@ options = st.builds(
 nested = st.builds("{} =\n    a = {}\n    b = {}".format, st.just("s3"), names, names)
 
 
+def _option_name(line: str) -> str:
+    return line.replace(":", "=").split("=")[0].strip().lower()
+
+
+several_options = st.lists(options | nested, max_size=4, unique_by=_option_name)
+some_others = st.lists(notes | blanks, max_size=3)
+some_sections = st.lists(names.filter(bool), max_size=3, unique=True)
+newlines = st.sampled_from(["\n", "\r\n"])
+
+
 @st.composite
 def lines_of_a_section(draw: st.DrawFn) -> list[str]:
     """Options that differ, among notes and empty lines."""
-    many = draw(st.lists(options | nested, max_size=4, unique_by=_option_name))
-    others = draw(st.lists(notes | blanks, max_size=3))
-    return draw(st.permutations([*many, *others]))
-
-
-def _option_name(line: str) -> str:
-    return line.replace(":", "=").split("=")[0].strip().lower()
+    return draw(st.permutations([*draw(several_options), *draw(some_others)]))
 
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bytes, bool]:
     """A file that boto3 can read, and whether the profile is in it."""
-    sections = draw(
-        st.lists(names.filter(bool), max_size=3, unique=True).map(
-            lambda many: [each for each in many if each not in {PROFILE, "DEFAULT"}]
-        )
-    )
+    sections = [each for each in draw(some_sections) if each not in {PROFILE, "DEFAULT"}]
     has_profile = draw(st.booleans())
     if has_profile:
         sections.insert(draw(st.integers(0, len(sections))), PROFILE)
-    lines = draw(st.lists(notes | blanks, max_size=2))
+    lines = draw(some_others)
     for section in sections:
         lines.append(f"[{section}]")
         body = draw(lines_of_a_section())
@@ -149,7 +150,7 @@ def files(draw: st.DrawFn) -> tuple[bytes, bool]:
             ]
             body = [*draw(st.permutations([*old[: draw(st.integers(0, 2))]])), *body]
         lines += body
-    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    newline = draw(newlines)
     text = newline.join("\n".join(lines).split("\n")) + draw(st.sampled_from([newline, ""]))
     return text.encode(), has_profile
 
@@ -169,7 +170,7 @@ def others(content: bytes) -> list[bytes]:
     return [line for line in content.splitlines() if not line.strip().lower().startswith(ours)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(given_file=files(), text=st.text(string.printable.split()[0], min_size=1))
 @example(given_file=(b"[AmazonCloudWatchAgent]\naws_access_key_id=OLD\n#\n #\n", True), text="a")
 @example(given_file=(b" # indented\n[AmazonCloudWatchAgent]\n  region = x", True), text="%(a)s")

@@ -607,7 +607,8 @@ def test_conditions_are_read_in_one_order() -> None:
 
 operators = st.sampled_from(["StringEquals", "Null", "Bool", "ForAllValues:StringLike", "Nonsense"])
 keys = st.sampled_from([ID, AGE, MFA, TAG, NAME, "aws:SourceArn", f"{ISSUER}:sub"])
-conditions = st.dictionaries(operators, st.dictionaries(keys, st.lists(st.text(max_size=3))))
+texts = st.lists(st.text(max_size=3), max_size=2)
+conditions = st.dictionaries(operators, st.dictionaries(keys, texts, max_size=2), max_size=2)
 principals = st.sampled_from(["*", BY_ROLE, BY_TOKEN, {"Service": list(SERVICES)}, {"AWS": []}])
 effects = st.sampled_from(["Allow", "Deny"])
 statements = st.builds(

@@ -49,8 +49,9 @@ def as_the_linter_knows(document: Any, partition: str) -> Any:
 
 def test_the_linter_finds_no_fault_with_any_trust() -> None:
     """Neither with the grammar nor with the names of actions, in any partition."""
-    documents = [as_the_linter_knows(each, key[1]) for key, each in DOCUMENTS.items()]
-    assert complaints(documents) == []
+    known = [as_the_linter_knows(each, key[1]) for key, each in DOCUMENTS.items()]
+    # Most are the same in each partition.
+    assert complaints([*{json.dumps(each): each for each in known}.values()]) == []
 
 
 GOOD = {

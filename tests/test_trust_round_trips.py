@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import boto3
+import botocore.loaders
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError
 from moto.core import enable_iam_authentication
@@ -79,6 +81,14 @@ ACCOUNTS = ["cross-account", "cross-account-guarded"]
 TRUSTS = trusts_in("aws")
 BY_SERVICE = [name for name in TRUSTS if name not in {*TOKENS, *ACCOUNTS}]
 PARTITIONS = ["aws-cn", "aws-us-gov"]
+LOADER = botocore.loaders.create_loader()
+
+
+def fresh_session(**given: Any) -> boto3.Session:
+    """Return a session that shares only the data files of botocore with others."""
+    core = botocore.session.Session()
+    core.register_component("data_loader", LOADER)
+    return boto3.Session(botocore_session=core, **given)
 
 
 def make_role(trust: Trust, session: Any) -> tuple[str, str]:
@@ -92,7 +102,7 @@ def make_role(trust: Trust, session: Any) -> tuple[str, str]:
 def session_of(reply: Any, region: str) -> boto3.Session:
     """Use credentials that STS gave."""
     given = reply["Credentials"]
-    return boto3.Session(
+    return fresh_session(
         aws_access_key_id=given["AccessKeyId"],
         aws_secret_access_key=given["SecretAccessKey"],
         aws_session_token=given["SessionToken"],
@@ -127,7 +137,7 @@ def in_a_pod(arn: str, token: Path) -> Iterator[Any]:
     }
     with patch.dict(os.environ, found):
         del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
-        yield boto3.Session()
+        yield fresh_session()
 
 
 def agent_elsewhere(session: Any, partition: str) -> boto3.Session:

@@ -208,7 +208,7 @@ class LaggyIAM:
     def _serve(self, moto: Callable[[], Reply | None], sent: Sent, entry: Request) -> Any:
         if get_account_id_from(sent.access_key) != self._iam.account_id:
             return moto()  # what other accounts hold does not lag
-        if self._versions.has(("access key", sent.access_key)):
+        if sent.access_key in self._iam.access_keys:
             self._replies.clear()  # because moto notes that the key was used
         entry.replica = self._route(sent)
         home = f"arn:{self._iam.partition}:iam::{self._iam.account_id}:"
@@ -252,7 +252,7 @@ class LaggyIAM:
             seen.append((id(version), built))
         # Confirming reads are equal ones: until something is written, moto answers each only once.
         same = (sent.operation, sent.body, *seen)
-        if same not in self._replies:
+        if same not in self._replies or sent.operation == "GetAccessKeyLastUsed":
             with showing(self._iam, late):
                 self._replies[same] = moto()
         return self._replies[same]
