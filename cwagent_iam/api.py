@@ -170,7 +170,7 @@ def ensure(
         CredentialsError: If there are no usable credentials to sign a request.
         ApplyError: If AWS refuses a change, or does not answer it in time.
         PropagationTimeoutError: If IAM or EC2 does not show all changes in time. If EC2's answer
-            does not tell whether it knows the profile, nothing is raised: see ``Result.ec2``.
+            does not say whether it knows the profile, nothing is raised: see ``Result.ec2``.
     """
     choices = Choices(existing, attachments)
     joined = _joined(desired)
@@ -189,7 +189,7 @@ def apply(
 ) -> Result:
     """Apply *changes*, one request each, in order, and confirm them.
 
-    The call reads before it writes. A change that is there already counts as done, so that a
+    The call reads before it writes. A change that IAM already shows counts as done. So a
     ChangeSet that was applied in part can be applied again.
 
     Args:
@@ -447,8 +447,8 @@ def ensure_agent_user(
         ApplyError: If AWS refuses a change, or does not answer it in time.
         PropagationTimeoutError: If all changes were applied, but IAM does not show them, or AWS
             does not accept the new key, in time; or if IAM's lists of access keys disagree.
-        StoreError: If the store cannot be read or written. No key was created, or, as the error
-            says, the store holds it nevertheless.
+        StoreError: If the store cannot be read or written. Either no key was created, or the
+            error says that the store holds the key nevertheless.
         DeliveryError: If a key was created, or may have been, and is not in the store.
     """
     choices = Choices(existing, attachments)

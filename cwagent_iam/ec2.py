@@ -60,7 +60,7 @@ class ConsumerRule:
         operations: The operations that return it.
         code: AWS's error code.
         fragment: A part of AWS's message, in lower case.
-        reason: What it means, for events and logs.
+        reason: The meaning of the refusal, for events and logs.
     """
 
     operations: tuple[str, ...]
@@ -104,7 +104,7 @@ CONSUMER_RULES = (
     ConsumerRule(*_ECS, _NOT_PROPER, "ECS does not know the role, or all of it, yet"),
     ConsumerRule(*_NEW_ECS, _NOT_LINKED, "ECS does not know its service-linked role yet"),
 )
-"""A refusal that no rule matches is final."""
+"""The table of rules; a refusal that no rule matches is final."""
 
 
 def consumer_rule_for(operation: str | None, code: str | None, words: str) -> ConsumerRule | None:
@@ -153,7 +153,7 @@ def confirmed_by_ec2(
             only as long as they find the profiles.
 
     Returns:
-        An answer for each profile: visible, or unknown if EC2's answer does not tell.
+        An answer for each profile: visible, or unknown if EC2's answer does not say.
 
     Raises:
         PropagationTimeoutError: If EC2 still does not know a profile when the timeout has passed.
@@ -213,7 +213,7 @@ def _answer(name: str, outcome: Outcome, region: str | None) -> EC2Answer:
     """Return what *outcome* says about a profile: unknown if it says nothing about it."""
     visibility: Visibility = "UNKNOWN"
     error: BaseException | None = None
-    reason = "EC2 did not answer with DryRunOperation: look whether it has launched an instance"
+    reason = "EC2 did not answer with DryRunOperation: check whether it has launched an instance"
     if isinstance(outcome, Refusal):
         error = outcome.error
         rule = consumer_rule_for("RunInstances", outcome.code, outcome.message)
@@ -253,13 +253,13 @@ def consumer_retrying(propagation: Propagation | None = None) -> tenacity.Retryi
 
     Args:
         propagation: Propagation settings. Default: 60 seconds for each call. The pauses are 0.25,
-            0.5, 1, 2, 2, ... seconds, each with a jitter of plus or minus a half.
+            0.5, 1, 2, 2, ... seconds, each with a jitter of plus or minus half of it.
 
     Returns:
         A new object. When the timeout has passed, it raises AWS's last error.
 
     Raises:
-        IntentError: If *propagation* is of another kind.
+        IntentError: If *propagation* is not a `Propagation`.
     """
     given: object = propagation
     if not isinstance(given, Propagation | None):
@@ -290,7 +290,7 @@ def _is_too_early(error: BaseException) -> bool:
 
 @attrs.frozen
 class _Calls:
-    """The timing of calls. Its only state is on the state of each call, so calls may share it."""
+    """The timing of calls. Its state is kept on each call's own state, so calls may share it."""
 
     propagation: Propagation
 

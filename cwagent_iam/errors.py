@@ -5,7 +5,7 @@
     CwAgentIamError
     ├── IntentError (also a ValueError)   the arguments break a rule of IAM; nothing was sent
     ├── ConflictError                     an existing entity conflicts with intent; it is unchanged
-    │   └── KeyConflictError              ... it is access keys, or the one that the store holds
+    │   └── KeyConflictError              ... about access keys, or the key in the store
     ├── RequestError                      AWS refused a request, or did not answer
     │   ├── ObserveError                  ... while reading
     │   ├── ApplyError                    ... while applying: earlier changes may be done
@@ -69,23 +69,23 @@ _ADVICE: dict[str | None, str] = {
     **dict.fromkeys(("501", "505"), "The endpoint does not support it: check its URL and region."),
     None: "See whether credentials and region are right and AWS can be reached, then call again.",
     "AccessDenied": "Allow the caller {action}, then call again.",
-    "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
-    "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
+    "ConcurrentModification": "Another process is changing the same entity; call again later.",
+    "DeleteConflict": "Something was attached to it meanwhile: remove that, then call again.",
     "EntityAlreadyExists": "Names are unique whatever their case or path: preview anew.",
     "ExpiredToken": "Renew the caller's credentials, then call again.",
     "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
     "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
     "MalformedPolicyDocument": (
-        "IAM refuses the document: if it names a role or user that does not exist, make that one "
+        "IAM refuses the document: if it names a role or user that does not exist, create that "
         "first, then call again."
     ),
     "NoSuchEntity": (
         "Something that the request names does not exist, such as a policy: correct its name or "
-        "make it, then call again."
+        "create it, then call again."
     ),
 }
 _FATES: dict[Fate, str] = {
-    "deleted": "It is deleted again: repair the store, then call again.",
+    "deleted": "It has been deleted: repair the store, then call again.",
     "exists": "It was not seen to be deleted, and its secret is lost: delete it yourself.",
     "in doubt": "It was not deleted: see what the store holds and which keys are used.",
 }
@@ -300,7 +300,7 @@ class RequestError(CwAgentIamError):
     @property
     def advice(self) -> str:
         """Advice for the caller, in one sentence."""
-        advice = _ADVICE.get(self.code, "See AWS's words above, then call again.")
+        advice = _ADVICE.get(self.code, "Check the AWS error above, then call again.")
         service = "sts" if self.operation in _OF_STS else "iam"
         return advice.format(action=f"{service}:{self.operation}")
 
@@ -317,7 +317,7 @@ class ObserveError(RequestError):
     """Raised when AWS refuses a read or does not answer it. Reading itself changes nothing.
 
     Attributes:
-        attempts: How many times this library looked; botocore may repeat each request.
+        attempts: How many times this library sent the request; botocore may repeat each attempt.
         seconds: How long that took, in seconds.
     """
 
@@ -333,9 +333,9 @@ class ApplyError(RequestError):
     """Raised when a change fails. Changes before it stay applied.
 
     Attributes:
-        remaining: The changes that were not made, in order; the one that failed is the first.
+        remaining: The changes that were not applied, in order; the one that failed is the first.
         overtaken: Whether another process was faster, so that a new diff may show it done.
-        doubtful: Whether AWS may have made the failed change all the same: a reply was lost.
+        doubtful: Whether AWS may have applied the failed change, because a reply was lost.
         attempts: How many times this library tried the change; botocore may repeat each try.
         seconds: How long that took, in seconds.
     """
@@ -353,7 +353,7 @@ class ApplyError(RequestError):
             actions = " and ".join(sorted(self.remaining[0].permissions))
             return f"Allow the caller {actions}, then call again."
         if self.code == "LimitExceeded" and self.overtaken:
-            return "Some role is in the profile already: look which one, then call again."
+            return "The profile already holds a role: check which one, then call again."
         if self.code == "LimitExceeded" and self.operation == "CreateAccessKey":
             return "A user can have two access keys: delete one that is not used, then call again."
         if self.code == "NoSuchEntity" and self.attempts > 1:
@@ -402,8 +402,8 @@ class PropagationTimeoutError(CwAgentIamError):
         missing: The changes that are not visible yet.
         unformed: The kinds and names of entities that were shown without an ARN.
         unknown_to_ec2: The names of the instance profiles that EC2 does not know yet.
-        unusable_key: The id of the access key that AWS does not show, or let in, yet; empty if
-            there is none, as where IAM's lists of access keys do not agree.
+        unusable_key: The id of the access key that AWS does not show or accept yet; empty if there
+            is none, for example if IAM's lists of access keys disagree.
         conflicts: The conflicts that some reads showed and others did not, until time ran out.
         attempts: How many times everything was read, or EC2 was asked.
         seconds: How long that took, in seconds.
@@ -446,7 +446,7 @@ class PropagationTimeoutError(CwAgentIamError):
         if self.unformed:
             return "AWS does not show everything in full"
         if self.unusable_key:
-            return "AWS does not let it in, or show it,"
+            return "AWS does not accept or show the access key"
         return "IAM is not consistent yet" if self.conflicts else "IAM's lists did not agree"
 
 
@@ -456,7 +456,7 @@ class StoreError(CwAgentIamError):
 
     Attributes:
         store: The store.
-        problem: What is wrong, and what to do about it; never what the store holds.
+        problem: The problem and advice; never the content of the store.
     """
 
     store: str
@@ -469,16 +469,18 @@ class StoreError(CwAgentIamError):
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class DeliveryError(CwAgentIamError):
-    """Raised when an access key was created, or may have been, and was not delivered or let in.
+    """Raised when an access key was created, or may have been, and is not in use.
 
     Attributes:
         access_key_id: The key; `None` where the reply with its id was lost.
-        fate: ``"deleted"``; ``"exists"``, unless a deletion was done although no reply said so; or
-            ``"in doubt"``: it is not known what the store holds, or whose the suspects are, or why
-            AWS does not let in the key that the store holds, and nothing was deleted.
+        fate: ``"deleted"``: the key is deleted. ``"exists"``: its deletion failed, or was not
+            confirmed. ``"in doubt"``: nothing was deleted, because it is unknown what the store
+            holds, which request created the suspects, or why AWS does not accept the key in the
+            store.
         store: The store that it was meant for.
-        reason: What went wrong; never with the secret.
-        suspects: The keys that may be what a lost reply told of, as `cwagent_iam.SeenKey`.
+        reason: The reason of the failure, without the secret.
+        suspects: The keys that a request may have created whose reply was lost, as
+            `cwagent_iam.SeenKey`.
     """
 
     access_key_id: str | None

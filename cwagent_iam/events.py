@@ -1,11 +1,10 @@
-"""What a call tells while it goes on: one frozen value for each step.
+"""Events: one frozen value for each step of a call.
 
-A call tells ``Planned``, then for each change ``Applying`` and ``Applied``, then ``Verified`` (but
-for ``apply``, which does not look), ``Answered`` if it asks EC2, and ``Done`` when it ends well. At
-any time it may tell ``Waiting`` and ``Recovered``, and ``Planned`` again when somebody else made it
-look anew. For an access key it tells ``KeyMade``, ``KeyDelivered``, ``KeyVerified`` and
-``KeyChanged``. A call that fails raises and does not tell ``Done``. The logger ``cwagent_iam`` gets
-each event's text as information.
+A call emits ``Planned``, then ``Applying`` and ``Applied`` for each change, then ``Verified``, then
+``Answered`` if it asks EC2, and ``Done`` if it succeeds. At any time it may emit ``Waiting`` and
+``Recovered``, and ``Planned`` again if an observation needs further changes. For an access key it
+emits ``KeyMade``, ``KeyDelivered``, ``KeyVerified`` and ``KeyChanged``. A call that fails raises,
+and does not emit ``Done``. The logger ``cwagent_iam`` logs the text of each event at level INFO.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class _Told:
-    """What all events have in common.
+    """The base of all events.
 
     Attributes:
-        seconds: How long the call has been going on, in seconds.
+        seconds: How long the call has been running, in seconds.
     """
 
     _text: ClassVar[str]
-    """The line for the log, with the fields of the event, which is called ``it``, in braces."""
+    """The format of the line for the log; ``it`` stands for the event."""
 
     seconds: float = 0.0
 
@@ -40,10 +39,10 @@ class _Told:
 
 @attrs.frozen(kw_only=True)
 class Planned(_Told):
-    """It is known what to do.
+    """The call has computed the changes to apply.
 
     Attributes:
-        changes: What will be applied now; empty when all is right already.
+        changes: The changes; empty if the observed state is as desired.
     """
 
     changes: ChangeSet
@@ -67,7 +66,7 @@ class Applying(_Told):
 
 @attrs.frozen(kw_only=True)
 class Applied(_Told):
-    """A change was made.
+    """AWS has acknowledged a change.
 
     Attributes:
         change: The change.
@@ -79,11 +78,11 @@ class Applied(_Told):
 
 @attrs.frozen(kw_only=True)
 class Recovered(_Told):
-    """A change turned out to be made although no reply had said so.
+    """A later read shows a change that AWS did not acknowledge.
 
     Attributes:
         change: The change.
-        reason: What was found.
+        reason: The reason: its reply was lost, or another process made the change.
     """
 
     _text: ClassVar[str] = "recovered: {it.change}: {it.reason}"
@@ -93,10 +92,10 @@ class Recovered(_Told):
 
 @attrs.frozen(kw_only=True)
 class Waiting(_Told):
-    """There is a pause before the next attempt or the next look.
+    """The call pauses before the next attempt or read.
 
     Attributes:
-        reason: What is waited for.
+        reason: The reason for the pause.
         pause: How long this pause is, in seconds.
     """
 
@@ -107,17 +106,17 @@ class Waiting(_Told):
 
 @attrs.frozen(kw_only=True)
 class Verified(_Told):
-    """What was asked for is what IAM shows.
+    """IAM shows the desired state.
 
     Attributes:
-        looks: How many looks in a row showed it.
+        looks: The number of consistent reads that showed it.
     """
 
     looks: int
 
     def __str__(self) -> str:
-        """One line with the number of looks."""
-        return f"verified: right in {_counted(self.looks, 'look')} in a row"
+        """One line with the number of reads."""
+        return f"verified: confirmed by {_counted(self.looks, 'consistent read')}"
 
 
 @attrs.frozen(kw_only=True)
@@ -125,7 +124,7 @@ class Answered(_Told):
     """EC2 was asked whether it knows an instance profile.
 
     Attributes:
-        answer: What it said in the end.
+        answer: EC2's last answer.
     """
 
     _text: ClassVar[str] = "answered: {it.answer}"
@@ -134,10 +133,10 @@ class Answered(_Told):
 
 @attrs.frozen(kw_only=True)
 class Done(_Told):
-    """The call ends well.
+    """The call has succeeded.
 
     Attributes:
-        result: What it returns.
+        result: The result of the call.
     """
 
     result: Result
@@ -150,13 +149,13 @@ class Done(_Told):
 
 @attrs.frozen(kw_only=True)
 class KeyMade(_Told):
-    """IAM has made an access key, and a store was asked to take it.
+    """An access key was created, and a store was asked to take it.
 
     Attributes:
         access_key_id: Its id.
     """
 
-    _text: ClassVar[str] = "made: access key {it.access_key_id}"
+    _text: ClassVar[str] = "created: access key {it.access_key_id}"
     access_key_id: str
 
 
@@ -176,11 +175,11 @@ class KeyDelivered(_Told):
 
 @attrs.frozen(kw_only=True)
 class KeyVerified(_Told):
-    """AWS lets in the new access key.
+    """AWS accepts the new access key.
 
     Attributes:
         access_key_id: Its id.
-        looks: How many answers in a row said so.
+        looks: The number of successive answers that accepted it.
     """
 
     access_key_id: str
@@ -222,7 +221,7 @@ Event: TypeAlias = (
 """The closed list of events."""
 
 OnEvent: TypeAlias = Callable[[Event], object]
-"""What is called with each event; what it raises ends the call, and passes through."""
+"""A function that is called with each event. An exception that it raises ends the call."""
 
 
 def _counted(number: int, word: str) -> str:

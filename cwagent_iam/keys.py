@@ -1,7 +1,7 @@
-"""Access keys without their secrets: what IAM and the store show of them, and what is due.
+"""Access keys: their observed state, without secrets, and the step that is due.
 
-Times are in seconds since 1970, so that nothing here has a clock or a calendar. What is due follows
-from what IAM and the store show:
+Times are in seconds since 1970; nothing here reads a clock. The step follows from the keys that IAM
+and the store show. The held key is the one in the store.
 
 .. code-block:: text
 
@@ -9,15 +9,16 @@ from what IAM and the store show:
     ---------------------      -----------------------------   --------------------------------
     nothing, or a key          is none, or any                 Make, if there is room
     that is gone
-    an inactive key            -                               Blocked: somebody must decide
+    an inactive key            -                               Blocked: the caller must decide
     an active key              is none                         Make, once the held one is too old
-                               is somebody's                   Make is due, but Blocked
+                               is another process's            Blocked, once Make would be due
                                is retiring, active             Deactivate, once it is unused
-                               is retiring, inactive           Delete, once it was so for a while
+                               is retiring, inactive           Delete, after the grace period
 
-A key is retiring if it is older than the held one, which has taken its place, or was never used,
-as after a program that died before it could deliver it. Any other key is somebody's. One that is
-younger than the held one gets an hour at least, since another program may be delivering it.
+A key is retiring if it is older than the held key, which has replaced it. It is also retiring if it
+was never used, for example because a program crashed before it delivered the key. Any other key is
+another process's. A retiring key that is younger than the held key stays active for at least an
+hour, because another program may be delivering it.
 Attribution of a key that appeared after a lost reply is at the end (`verdict_on`).
 """
 
@@ -39,10 +40,11 @@ class SeenKey:
     """An access key, as IAM shows it.
 
     Attributes:
-        access_key_id: Its id, which is no secret.
-        active: Whether requests signed with it are let in.
-        created: When it was made, in seconds since 1970.
-        last_used: When it was last used, likewise; IAM notes it with some delay. `None` if never.
+        access_key_id: Its id, which is not a secret.
+        active: Whether AWS accepts requests that are signed with it.
+        created: When it was created, in seconds since 1970.
+        last_used: When it was last used, in seconds since 1970; IAM reports it with a delay. `None`
+            if never.
     """
 
     access_key_id: str
@@ -52,10 +54,10 @@ class SeenKey:
 
 
 def described(key: SeenKey, now: float) -> str:
-    """Say in words which key it is, how old, and when it was last used."""
+    """Describe a key in words: its id, status, age and last use."""
     status = "active" if key.active else "inactive"
     used = "never used" if key.last_used is None else f"last used {_ago(now - key.last_used)}"
-    return f"{key.access_key_id} ({status}, made {_ago(now - key.created)}, {used})"
+    return f"{key.access_key_id} ({status}, created {_ago(now - key.created)}, {used})"
 
 
 def _ago(seconds: float) -> str:
@@ -66,12 +68,12 @@ def _ago(seconds: float) -> str:
 
 @attrs.frozen(kw_only=True)
 class Note:
-    """What this library has noted on the user about a key, because IAM keeps no such date.
+    """A note on the user of when a key's status was changed, because IAM keeps no such date.
 
     Attributes:
-        access_key_id: The key that was deactivated or reactivated.
-        active: Which of the two.
-        since: When.
+        access_key_id: The id of the key that was deactivated or reactivated.
+        active: `True` if it was reactivated, `False` if it was deactivated.
+        since: When that was, in seconds since 1970.
     """
 
     access_key_id: str
@@ -81,14 +83,14 @@ class Note:
 
 @attrs.frozen(kw_only=True)
 class KeyView:
-    """All that a decision rests on.
+    """The facts that a decision depends on.
 
     Attributes:
         keys: The user's keys.
         held: The id of the key that the store holds; `None` if it holds none.
-        owner: Whose the held key is instead: another user's name, or another account.
-        note: The note on the user, if there is one.
-        now: The time.
+        owner: The owner of the held key, if that is another user or another account.
+        note: The note on the user; `None` if there is none.
+        now: The current time, in seconds since 1970.
     """
 
     keys: tuple[SeenKey, ...]
@@ -114,9 +116,9 @@ class AccessKey:
 
     Attributes:
         access_key_id: Its id.
-        action: What was done to have it there.
+        action: The action that the call took on it.
         unheld: The user's other keys, whose secrets the store does not have.
-        advice: What is left for the caller to do; empty if nothing.
+        advice: Advice for the caller; empty if there is nothing left to do.
     """
 
     access_key_id: str
@@ -125,17 +127,17 @@ class AccessKey:
     advice: str = ""
 
     def __str__(self) -> str:
-        """What was done, which other keys there are, and what is left to do."""
+        """One line: the key, the action, the other keys and the advice."""
         others = ", ".join(key.access_key_id for key in self.unheld)
         beside = f", beside {others}" if others else ""
         return f"access key {self.access_key_id} {self.action}{beside}. {self.advice}".rstrip()
 
 
 ON_ITS_WAY = 3600.0
-"""For how long a new key that the store does not hold may be on its way to it, in seconds."""
+"""How long another program may take to deliver a new key to the store, in seconds."""
 
 Phase: TypeAlias = Literal["current", "settling", "grace"]
-"""One key is enough; the old one may be in use; the old one is off, but can be brought back."""
+"""No rotation is due; the old key may be in use; or the old key is inactive, but not deleted."""
 
 Obstacle: TypeAlias = Literal[
     "no room", "held is inactive", "held is somebody else's", "in the way", "nothing to undo"
@@ -144,12 +146,12 @@ Obstacle: TypeAlias = Literal[
 
 @attrs.frozen(kw_only=True)
 class Terms:
-    """How long the phases of a rotation are, in seconds.
+    """The lengths of the phases of a rotation, in seconds.
 
     Attributes:
-        max_age: How old a key may become.
+        max_age: The age from which the held key is replaced.
         settle: How long the old key must have been unused before it is deactivated.
-        grace: How long it stays inactive before it is deleted.
+        grace: How long the old key stays inactive before it is deleted.
     """
 
     max_age: float
@@ -170,15 +172,15 @@ class _OnKey:
 
 @attrs.frozen(kw_only=True)
 class Keep(_OnKey):
-    """The held key is good."""
+    """The step that changes nothing: the held key exists and is active."""
 
 
 @attrs.frozen(kw_only=True)
 class Make:
-    """A key is to be made and delivered.
+    """The step that creates a key and delivers it.
 
     Attributes:
-        replacing: The id that the store holds until then; `None` if none.
+        replacing: The id of the key that the store holds until then; `None` if it holds none.
     """
 
     replacing: str | None
@@ -186,11 +188,11 @@ class Make:
 
 @attrs.frozen(kw_only=True)
 class Blocked:
-    """Nothing can be done without a decision of the caller's.
+    """No step: the caller must decide first.
 
     Attributes:
-        obstacle: Why.
-        keys: The keys that it is about.
+        obstacle: The reason.
+        keys: The keys that the reason concerns.
     """
 
     obstacle: Obstacle
@@ -199,11 +201,11 @@ class Blocked:
 
 @attrs.frozen(kw_only=True)
 class Wait:
-    """Nothing is due.
+    """No step: nothing is due yet.
 
     Attributes:
-        phase: What goes on meanwhile.
-        due: When something will be due.
+        phase: The current phase.
+        due: When the next step is due, in seconds since 1970.
     """
 
     phase: Phase
@@ -212,22 +214,22 @@ class Wait:
 
 @attrs.frozen(kw_only=True)
 class Deactivate(_OnKey):
-    """The old key is to be deactivated, after a note of when."""
+    """The step that writes a note of the time, then deactivates the old key."""
 
 
 @attrs.frozen(kw_only=True)
 class WriteNote(_OnKey):
-    """The old key is inactive, and nobody has noted since when: it is to be noted now."""
+    """The step that writes the missing note: the grace period of the inactive key starts now."""
 
 
 @attrs.frozen(kw_only=True)
 class Delete(_OnKey):
-    """The old key is to be deleted."""
+    """The step that deletes the old key."""
 
 
 @attrs.frozen(kw_only=True)
 class Reactivate(_OnKey):
-    """The inactive key is to be brought back, after a note of when."""
+    """The step that writes a note of the time, then reactivates the inactive key."""
 
 
 DeliveryStep: TypeAlias = Keep | Make | Blocked
@@ -235,7 +237,7 @@ RotationStep: TypeAlias = Make | Blocked | Wait | Deactivate | WriteNote | Delet
 
 
 def step_to_deliver(view: KeyView) -> DeliveryStep:
-    """Decide how the store comes to hold a good key; nothing is ever deactivated or deleted."""
+    """Return the step to an active key in the store; it never deactivates or deletes a key."""
     held = view.held_key
     if held is not None:
         inactive = Blocked(obstacle="held is inactive", keys=(held,))
@@ -248,7 +250,7 @@ def step_to_deliver(view: KeyView) -> DeliveryStep:
 
 
 def step_to_rotate(view: KeyView, terms: Terms) -> RotationStep:
-    """Decide what is due, or when something will be."""
+    """Return the step that is due, or the time of the next one."""
     first = step_to_deliver(view)
     if not isinstance(first, Keep):
         return first
@@ -269,7 +271,7 @@ def step_to_rotate(view: KeyView, terms: Terms) -> RotationStep:
 
 
 def step_to_undo(view: KeyView) -> Reactivate | Blocked:
-    """Decide which key is brought back: the only one that is inactive."""
+    """Return the step that reactivates the only inactive key; `Blocked` if there is no such key."""
     inactive = tuple(key for key in view.keys if not key.active)
     if len(inactive) != 1:
         return Blocked(obstacle="nothing to undo", keys=view.keys)
@@ -292,31 +294,31 @@ def _is_retiring(other: SeenKey, held: SeenKey) -> bool:
 
 
 def _noted(view: KeyView, key: SeenKey) -> float | None:
-    """Return since when *key* has been as it is; a note that says otherwise is of old."""
+    """Return since when *key* has its status, by the note; `None` if the note does not say."""
     note = view.note
     fits = note and (note.access_key_id, note.active) == (key.access_key_id, key.active)
     return note.since if note and fits else None
 
 
 def _unused_from(other: SeenKey, held: SeenKey, reactivated: float | None, settle: float) -> float:
-    """Return from when on *other* counts as unused, unless it is used until then."""
+    """Return the time from which *other* counts as unused, unless it is used before then."""
     moments = (other.last_used, other.created, held.created, reactivated)
     unused = max(moment for moment in moments if moment is not None) + settle
     return unused if other.created < held.created else max(unused, other.created + ON_ITS_WAY)
 
 
 TOLERANCE = 2.0
-"""By how many seconds AWS's clocks may differ, and dates be rounded."""
+"""The tolerance for differences between AWS's clocks and for rounded dates, in seconds."""
 
 
 @attrs.frozen
 class NotDone:
-    """No key was made: the request can be sent again."""
+    """No key was created: the request can be sent again."""
 
 
 @attrs.frozen
 class Ours:
-    """The key that our request made. Nobody knows its secret, so it is to be deleted.
+    """The key that our request created. Its secret is lost, so the key is deleted.
 
     Attributes:
         key: The key.
@@ -327,7 +329,7 @@ class Ours:
 
 @attrs.frozen
 class Delivered:
-    """Somebody else has put a new key into the same store.
+    """A new key that another process has delivered to the same store.
 
     Attributes:
         key: The key.
@@ -338,10 +340,10 @@ class Delivered:
 
 @attrs.frozen
 class InDoubt:
-    """Somebody else makes keys too: none may be touched.
+    """Another process creates keys too: no key may be changed.
 
     Attributes:
-        suspects: The keys that may be ours.
+        suspects: The keys that our request may have created.
     """
 
     suspects: tuple[SeenKey, ...]
@@ -352,12 +354,12 @@ Verdict: TypeAlias = NotDone | Ours | Delivered | InDoubt
 
 @attrs.frozen(kw_only=True)
 class LostRequest:
-    """A request for a key whose reply was lost.
+    """A CreateAccessKey request whose reply was lost.
 
     Attributes:
-        before: The ids of the keys that were there before.
-        since: When it was sent, by AWS's clock.
-        until: When it was known to have failed, by AWS's clock.
+        before: The ids of the keys that existed before.
+        since: When it was sent, by AWS's clock, in seconds since 1970.
+        until: When it was known to have failed, by AWS's clock, in seconds since 1970.
     """
 
     before: frozenset[str]
@@ -365,21 +367,20 @@ class LostRequest:
     until: float
 
     def suspects(self, keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...]:
-        """Return those of *keys* that were not there before."""
+        """Return those of *keys* that did not exist before."""
         return tuple(key for key in keys if key.access_key_id not in self.before)
 
 
 def verdict_on(lost: LostRequest, keys: tuple[SeenKey, ...], held: str | None) -> Verdict:
-    """Judge what a request did whose reply was lost.
+    """Return the effect of a request whose reply was lost.
 
-    One hazard is left, for nothing tells the two apart: our request was never carried out, and
-    somebody else has made a key in the very seconds that it took and has not used it yet. That
-    key is taken for ours, and deleted.
+    One case cannot be detected. If AWS never carried out our request, and another process created a
+    key in the same seconds and has not used it yet, that key counts as ours and is deleted.
 
     Args:
         lost: The request.
-        keys: The user's keys, after they have held still, with the last use of the suspects.
-        held: The id of the key that the store holds by now.
+        keys: The user's keys, confirmed by reads that agree, with the last use of the suspects.
+        held: The id of the key that the store holds now; `None` if it holds none.
     """
     suspects = lost.suspects(keys)
     if not suspects:

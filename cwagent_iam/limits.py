@@ -1,11 +1,11 @@
 """Limits: the names, lengths, sizes and quotas of IAM that botocore and moto do not check.
 
-botocore checks types and minimum lengths, nothing else, so a bad value would travel to AWS and
-come back as an error after half of the work is done. Each function here yields a `Problem` for
-every rule that a value breaks, and nothing for a good value.
+botocore checks only types and minimum lengths. AWS refuses other invalid values, but only after
+earlier changes have been applied. Each function here yields a `Problem` for every rule that a value
+breaks, and nothing for a valid value.
 
 Sources: the patterns and lengths of the IAM API reference; the page "IAM and AWS STS quotas" of
-the IAM user guide. The defaults of adjustable quotas are used, unless others are given.
+the IAM user guide. Adjustable quotas have AWS's defaults, unless the caller passes others.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _SOME_ACCOUNT = "123456789012"
 _CHARACTERS = "characters besides white space"
 
 AccountSummary: TypeAlias = Mapping[Any, int]
-"""The ``SummaryMap`` of GetAccountSummary; the keys are strings, which type stubs list singly."""
+"""The ``SummaryMap`` of GetAccountSummary; the keys are strings, and type stubs list each one."""
 
 
 def _quota(name: str, default: int, *, adjustable: bool = False) -> Any:
@@ -62,27 +62,27 @@ def _quota(name: str, default: int, *, adjustable: bool = False) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Quotas:
-    """What IAM allows a role or a user, at most; by default what it allows in a new account.
+    """The IAM quotas of a role or user. Default: the quotas of a new account.
 
-    How many roles, users and profiles an account may have is left to IAM, because others make some
-    at any moment: it refuses one too many as ``LimitExceeded``.
+    The number of roles, users and profiles in an account is not checked, because other processes
+    may create some at any time. IAM refuses one too many with ``LimitExceeded``.
 
     Sources: "IAM and AWS STS quotas" in the IAM user guide for the numbers, ``GetAccountSummary``
-    in the IAM API reference for the names, given here behind each.
+    in the IAM API reference for the names in parentheses.
 
     Attributes:
         policies_per_role: Managed policies attached to a role (``AttachedPoliciesPerRoleQuota``;
             adjustable).
         policies_per_user: Managed policies attached to a user (``AttachedPoliciesPerUserQuota``;
             adjustable).
-        trust_size: Characters of a trust, white space not counted (``AssumeRolePolicySizeQuota``;
-            adjustable).
+        trust_size: Characters of a trust policy, white space not counted
+            (``AssumeRolePolicySizeQuota``; adjustable).
         inline_size_per_role: Characters of all inline policies of a role together, white space not
             counted (``RolePolicySizeQuota``).
         inline_size_per_user: The same for a user (``UserPolicySizeQuota``).
 
     Raises:
-        IntentError: When some are no whole numbers. It lists all that is wrong.
+        IntentError: If a quota is not a whole number, 0 or more. It lists all problems.
     """
 
     policies_per_role: int = _quota("AttachedPoliciesPerRoleQuota", 10, adjustable=True)
@@ -92,7 +92,7 @@ class Quotas:
     inline_size_per_user: int = _quota("UserPolicySizeQuota", 2048)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what is no number."""
+        """Check the numbers."""
         rule = "must be a whole number, 0 or more"
         numbers = attrs.asdict(self)
         bad = [name for name, number in numbers.items() if not _is_quota(number)]
@@ -108,10 +108,10 @@ class Quotas:
         """Check one number against one quota.
 
         Args:
-            argument: What the problem calls the thing that is counted.
-            quota: The name of the quota here, such as ``"policies_per_role"``.
-            number: How many there are to be.
-            unit: What is counted, in the plural.
+            argument: The name of the argument, for the problem.
+            quota: The name of an attribute, such as ``"policies_per_role"``.
+            number: The number to check.
+            unit: The unit of *number*, in the plural.
         """
         most, field = getattr(self, quota), getattr(attrs.fields(Quotas), quota)
         if number > most:
@@ -129,7 +129,7 @@ DEFAULT_QUOTAS = Quotas()
 
 
 def name_problems(argument: str, value: object, longest: int) -> Iterator[Problem]:
-    """Check the name of a role, a user or an instance profile of at most *longest* characters."""
+    """Check the name of a role, user or instance profile; at most *longest* characters."""
     yield from text_problems(argument, value, longest, least=1)
     if isinstance(value, str) and value and not _NAME.fullmatch(value):
         yield Problem.of(argument, value, "may hold ASCII letters, digits and _+=,.@- only")
@@ -142,7 +142,7 @@ def path_problems(argument: str, value: object) -> Iterator[Problem]:
         rule = "must be / or begin and end with /, in printable ASCII without spaces"
         yield Problem.of(argument, value, rule)
     if isinstance(value, str) and value.startswith(SERVICE_LINKED_PATH):
-        rule = f"must not begin with {SERVICE_LINKED_PATH}, where only services of AWS make roles"
+        rule = f"must not begin with {SERVICE_LINKED_PATH}, where only AWS services create roles"
         yield Problem.of(argument, value, rule)
 
 
@@ -214,7 +214,7 @@ def attachment_problems(
 def namesake_problems(
     argument: str, policy: str | ManagedPolicy, others: Iterable[ManagedPolicy]
 ) -> Iterator[Problem]:
-    """Check that the account of a good *policy* can have it beside *others*."""
+    """Check that one account can have both *policy*, which must be valid, and *others*."""
     good = as_policy(policy)
     if any(_exclude(good, each) for each in others):
         rule = "must differ by more than path and letter case: an account has one of them"
@@ -222,7 +222,7 @@ def namesake_problems(
 
 
 def account_problems(argument: str, policies: Iterable[object]) -> Iterator[Problem]:
-    """Check that the customers' policies by ARN among *policies* can be found in one account."""
+    """Check that all customer managed policies that name an account name the same one."""
     arns = (
         each.arn("aws") if isinstance(each, ManagedPolicy) and each.account else each
         for each in policies
@@ -235,7 +235,7 @@ def account_problems(argument: str, policies: Iterable[object]) -> Iterator[Prob
 
 
 def tag_problems(argument: str, value: object) -> Iterator[Problem]:
-    """Check tags; one of the 50 that IAM allows is the tag that marks what is managed."""
+    """Check tags; one of the 50 that IAM allows is the tag of managed entities."""
     if not isinstance(value, Mapping):
         yield Problem.of(argument, value, "must be a mapping of strings to strings")
         return
@@ -252,7 +252,7 @@ def tag_problems(argument: str, value: object) -> Iterator[Problem]:
 
 
 def as_policy(value: str | ManagedPolicy) -> ManagedPolicy:
-    """Read a policy that has no problems."""
+    """Return a valid policy as a `ManagedPolicy`."""
     return ManagedPolicy.from_arn(value) if isinstance(value, str) else value
 
 
@@ -269,7 +269,7 @@ def _opened(policy: ManagedPolicy) -> ManagedPolicy:
 
 
 def _exclude(policy: ManagedPolicy, other: ManagedPolicy) -> bool:
-    """Tell whether one account is to have two namesakes, neither of which AWS manages."""
+    """Return whether two customer managed policies are namesakes that exclude each other."""
     homes = {(each.partition, each.account) for each in (policy, other) if each.account}
     ours = "aws" not in {policy.account, other.account} and len(homes) <= 1
     return ours and policy.name.lower() == other.name.lower() and not policy.may_be(other)
@@ -286,7 +286,7 @@ def _tag_key_problems(argument: str, key: object, folded: set[str]) -> Iterator[
     if key.lower().startswith("aws:"):
         yield Problem.of(where, key, "must not begin with aws:, which is reserved for AWS")
     if key.lower() == MANAGED_TAG[0].lower():
-        yield Problem.of(where, key, "must not be the tag by which this library knows its own")
+        yield Problem.of(where, key, "must not be the tag of managed entities")
     if key.lower() in folded:
         yield Problem.of(where, key, "must differ from the other keys by more than letter case")
     folded.add(key.lower())
@@ -304,8 +304,8 @@ def inline_size_problems(
 ) -> Iterator[Problem]:
     """Check the inline policies of one role or user against the quota that they share.
 
-    They are counted as they are in partition ``aws``, where they are shortest: as long as there is
-    no client, only what is too long there is surely too long.
+    The size is that in partition ``aws``, where documents are shortest. The partition is unknown
+    until there is a client, so only a document that is too long there is certainly too long.
     """
     size = sum(policy.size for policy in policies)
     unit = f"{_CHARACTERS} in all"
@@ -315,8 +315,8 @@ def inline_size_problems(
 def trust_size_problems(
     argument: str, document: Document, quotas: Quotas = DEFAULT_QUOTAS
 ) -> Iterator[Problem]:
-    """Check a trust against its quota, in the partition where it is shortest; as above."""
-    # What fits in one partition needs no look at the others: this is most of the work of a plan.
+    """Check a trust policy against its quota, in the partition where it is shortest."""
+    # If it fits in one partition, skip the others: measuring is most of the work of a plan.
     size = _size_in_aws(document.text)
     if any(quotas.problems(argument, "trust_size", size, _CHARACTERS)):
         yield from quotas.problems(argument, "trust_size", shortest(document).size, _CHARACTERS)

@@ -57,7 +57,7 @@ _DEPENDENTS: dict[type[Entity], tuple[tuple[str, str, str], ...]] = {
 
 @attrs.frozen
 class Observation:
-    """The result of one read of everything.
+    """The result of reading every entity once.
 
     Attributes:
         state: The observed state; an entity that does not exist is not in it.
@@ -86,8 +86,8 @@ def observe(
         partition: The AWS partition that replies come from, such as ``aws``.
         copies: How many times each read is sent; each copy is an observation of its own.
         dependents: Whether to read dependents too. They are kept for managed entities only.
-        existence_only: The kinds and names, in lower case, of entities whose existence alone is
-            read.
+        existence_only: The kinds and names, in lower case, of entities of which only the
+            existence is read.
 
     Returns:
         One observation for each copy.
@@ -183,10 +183,10 @@ def _is_truncated(outcome: Outcome) -> bool:
 
 
 def _marker(reply: Reply, used: set[str]) -> str:
-    """Return where a list goes on, which must not be in *used*: such a list has no end."""
+    """Return the marker of the next page; raise if it is in *used*: such a list has no end."""
     marker: str = reply.content["Marker"]
     if marker in used:
-        msg = "its Marker comes again"
+        msg = "its Marker repeats"
         raise ValueError(msg)
     used.add(marker)
     return marker
@@ -253,7 +253,7 @@ def _entity(answers: Sequence[tuple[Request, Outcome]], partition: str) -> Entit
 
 
 def parse_reply(request: Request, parse: Callable[[], T]) -> T:
-    """Parse a reply to *request*; raise `ObserveError` if it has another shape than IAM's."""
+    """Parse a reply to *request*; raise `ObserveError` if it does not have IAM's format."""
     try:
         return parse()
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -261,7 +261,7 @@ def parse_reply(request: Request, parse: Callable[[], T]) -> T:
             operation=request.operation,
             target=request.target,
             code=None,
-            reason=f"the reply is not as IAM's ({type(error).__name__}: {error})",
+            reason=f"the reply does not have IAM's format ({type(error).__name__}: {error})",
         ) from error
 
 

@@ -24,7 +24,7 @@ def _check_timeout(_: object, __: object, value: object) -> None:
         reject("timeout", value, "must be a number of seconds, 0 or more")
 
 
-# Looked up at each use, so that `laggy_iam` can replace the time of calls without a clock.
+# Looked up at each use, so that `laggy_iam` can replace the clock of calls that got none.
 def _clock() -> float:
     return time.monotonic()
 
@@ -51,8 +51,9 @@ class Propagation:
         now: Returns the seconds since 1970, for the ages of access keys. Default: ``time.time``.
         max_in_flight: The largest number of requests in flight; 1 sends them strictly one after
             another. 1 or more. Default: 8.
-        side_by_side: Runs a sequence of calls at the same time, at most as many as its second
-            argument, and returns when all have ended; for simulators. Default: runs threads.
+        side_by_side: Runs its first argument, a sequence of calls, at the same time, at most its
+            second argument of them, and returns when all have ended. For simulators. Default:
+            runs threads.
 
     Raises:
         IntentError: If *timeout* or *max_in_flight* is out of range.

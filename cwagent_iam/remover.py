@@ -38,7 +38,7 @@ _LEAVE = (
     'With existing="attach" it stays, without the attachments and membership that you name.'
 )
 _OTHER_CASE = "is not what was named: it has another letter case"
-_LEAVE_OTHER_CASE = "It is left alone: name it as it is."
+_LEAVE_OTHER_CASE = "It is left alone: use its exact letter case."
 _HOLDS_LINKED = "holds a service-linked role"
 _LEAVE_LINKED = "No choice would do: it is left alone, name something else."
 _ACCESS_KEY = "access key "
@@ -47,17 +47,17 @@ _FREE_KEYS = f'{_FREE} With access_keys="delete" all keys are deleted too, used 
 
 
 def check_choice(access_keys: object, existing: object = "refuse") -> None:
-    """See whether *access_keys* and *existing* are choices that there are.
+    """Check the arguments *access_keys* and *existing* of `removal`.
 
     Raises:
-        IntentError: When one is not. It lists all that is wrong.
+        IntentError: If an argument is invalid. It lists all problems.
     """
     problems = []
     if access_keys not in get_args(AccessKeys):
         rule = "must be 'refuse' or 'delete'"
         problems.append(Problem.of("access_keys", access_keys, rule))
     if existing not in get_args(ExistingToRemove):
-        rule = "must be 'refuse' or 'attach': nothing else undoes anything of what is not managed"
+        rule = "must be 'refuse' or 'attach': no other choice can remove from an unmanaged entity"
         problems.append(Problem.of("existing", existing, rule))
     refuse(problems)
 
@@ -69,22 +69,23 @@ def removal(
     access_keys: AccessKeys = "refuse",
     existing: ExistingToRemove = "refuse",
 ) -> ChangeSet:
-    """Return the changes that remove what is managed of *desired*, unless something depends on it.
+    """Return the changes that delete the managed entities of *desired*, with their policies.
 
     Args:
-        desired: What a planner returned.
-        observed: What the observer saw of it, with everything that hangs on it.
-        access_keys: How to treat the access keys of managed users: ``"refuse"`` or
-            ``"delete"``. Those of other users stay.
+        desired: The desired state, as a planner returns it.
+        observed: The observed state of its entities, with their dependents.
+        access_keys: How to treat the access keys of managed users: ``"refuse"`` raises;
+            ``"delete"`` deletes them. The keys of unmanaged users stay.
         existing: How to treat an unmanaged entity: ``"refuse"`` raises; ``"attach"`` removes
             exactly the attachments and the membership that *desired* names, and keeps the rest.
 
     Returns:
-        The changes that remove it, in the order that IAM needs; empty when it is absent.
+        The changes, in the order that IAM needs; none if there is nothing to remove.
 
     Raises:
-        ConflictError: When something is not managed, or something foreign hangs on it.
-        IntentError: When there is no such choice.
+        ConflictError: If an entity must not be removed: it is unmanaged, has dependents that
+            *desired* does not name, or only its service can remove it.
+        IntentError: If *access_keys* or *existing* is invalid.
     """
     check_choice(access_keys, existing)
     way = _Way(
@@ -111,14 +112,14 @@ def removal(
 
 @attrs.frozen
 class _Way:
-    """What one removal was told, and what stands in its way.
+    """The options of one removal, and the facts that decide what conflicts with it.
 
     Attributes:
-        access_keys: As above.
-        existing: As above.
-        linked: The service-linked roles.
-        going: What is removed, or stays without what is named of it.
-        keeping: Of that, the profiles that go on holding a role, by the name of the role.
+        access_keys: How to treat the access keys of managed users.
+        existing: How to treat an unmanaged entity.
+        linked: The kinds and names of the service-linked roles.
+        going: The kinds and names of all entities that intent names.
+        keeping: Of these, the unmanaged profiles that keep their role, by the role's name.
     """
 
     access_keys: AccessKeys
@@ -128,7 +129,7 @@ class _Way:
     keeping: Mapping[str, set[str]]
 
     def conflict(self, entity: Entity, seen: Entity, steps: Sequence[Change]) -> Conflict | None:
-        """Return what stands in the way of *steps*, by which *entity* is removed, or `None`."""
+        """Return the conflict of *steps*, which remove *entity*; `None` if there is none."""
         linked = self.linked
         kept = [step.detail for step in steps if not linked.isdisjoint(step.needs)]
         if kept:
@@ -148,18 +149,18 @@ class _Way:
         return Conflict(seen.target, reason, (), _FREE_KEYS if keys else _FREE)
 
     def _obstacles(self, entity: Entity, seen: Entity) -> frozenset[str]:
-        """Name what hangs on *seen*, if it is to be deleted, and is not deleted with it."""
+        """Return the dependents that prevent the deletion of *seen*; none if it is unmanaged."""
         if not seen.managed:
             return frozenset()
         hanging = frozenset(_hanging(entity, seen))
         if isinstance(seen, User) and self.access_keys == "refuse":
             hanging |= {f"{_ACCESS_KEY}{key}" for key in seen.access_keys}
-        # Not `hanging - (going - kept)`: that would go through all that goes, for each.
+        # Not `hanging - (going - kept)`: that would iterate over all of `going` each time.
         return (hanging - self.going) | (hanging & self.keeping.get(seen.name, frozenset()))
 
 
 def _keeping(desired: State, observed: State) -> dict[str, set[str]]:
-    """Name the profiles that stay and go on holding a role, by its name."""
+    """Return the unmanaged profiles that keep their role, by the name of the role."""
     keeping: dict[str, set[str]] = {}
     for entity in desired.entities:
         seen = observed.find(type(entity), entity.name)
@@ -171,7 +172,7 @@ def _keeping(desired: State, observed: State) -> dict[str, set[str]]:
 
 
 def _hanging(entity: Entity, seen: Entity) -> Iterator[str]:
-    """Name what hangs on *seen* and is not named by *entity*."""
+    """Yield the policies, the role and other dependents of *seen* that *entity* does not name."""
     if isinstance(entity, (Role, User)) and isinstance(seen, (Role, User)):
         named = {f"inline policy {policy.name}" for policy in entity.inline_policies}
         yield from seen.dependents - named
@@ -201,7 +202,7 @@ def _deletion(seen: Entity) -> Iterator[Change]:
 
 
 def _detachment(entity: Entity, seen: Entity) -> Iterator[Change]:
-    """Yield the changes that remove from *seen*, which stays, what *entity* names of it."""
+    """Yield the changes that remove from *seen* what *entity* names; *seen* itself stays."""
     part = seen
     if isinstance(entity, (Role, User)) and isinstance(seen, (Role, User)):
         named = seen.policies - without(seen.policies, entity.policies)

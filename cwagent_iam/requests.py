@@ -14,7 +14,7 @@ import attrs
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 16
-"""How many times one request is sent at most; more attempts would prolong throttling."""
+"""The maximum number of attempts of one request; more would prolong throttling."""
 
 Service: TypeAlias = Literal["iam", "sts", "ec2", "secretsmanager", "ssm"]
 
@@ -29,7 +29,7 @@ class Operation:
 
     Attributes:
         name: The operation, as in AWS's documentation and in CloudTrail.
-        touches: What it reads or writes, in words.
+        touches: The data that it reads or writes, in words.
         resource: The resource part of the ARN that the caller needs permission for, with the names
             of arguments in braces; ``*`` if AWS does not support a resource.
         service: The service, by boto3's name. Default: ``iam``.
@@ -103,7 +103,7 @@ OPERATIONS: Mapping[str, Operation] = {
         _read("ListPolicies", "names of the account's own policies", "*", "Policies"),
         _read("GetAccountSummary", "quotas", "*", "SummaryMap"),
         _read("GetAccessKeyInfo", "account of a key", "*", "Account", service="sts"),
-        _read("GetCallerIdentity", "whose credentials sign", "*", "Arn", service="sts"),
+        _read("GetCallerIdentity", "identity of the caller", "*", "Arn", service="sts"),
         _read(
             "RunInstances",  # as a dry run: whether EC2 knows the profile
             "nothing: a dry run",
@@ -312,7 +312,7 @@ class EventLike(Protocol):
 
     @property
     def seconds(self) -> float:
-        """How long the call has been going on, in seconds."""
+        """How long the call has been running, in seconds."""
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""Whether EC2 knows an instance profile: what it is asked about, and what it answers."""
+"""Visibility in EC2: the launch to dry-run, and EC2's answer about an instance profile."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Visibility: TypeAlias = Literal["VISIBLE", "NOT_YET", "UNKNOWN"]
-"""EC2 would launch with the profile, or would do so later; or its answer does not tell which."""
+"""VISIBLE: EC2 knows the instance profile. NOT_YET: EC2 does not know it yet. UNKNOWN: EC2's
+answer does not say."""
 
 Options: TypeAlias = tuple[tuple[str, str | int], ...]
 
@@ -30,23 +31,26 @@ def _as_pairs(options: Mapping[str, str | int] | Options | None) -> Options | No
 
 @attrs.frozen(kw_only=True)
 class EC2Launch:
-    """The launch that EC2 is asked about; as the real one, where accounts restrict launches.
+    """A launch to dry-run in EC2. Describe the real launch if the account restricts launches.
 
-    A launch needs an image, and every region has others. The default image is a name for the
-    newest Amazon Linux that AWS keeps in Parameter Store, the same in every region: EC2 looks it
-    up, for which the caller needs ``ssm:GetParameters``. Without that, or in an account without a
-    default VPC, the answer is UNKNOWN unless an image and a subnet are given.
+    A launch needs an image, and image ids differ between Regions. The default is a public
+    parameter of Parameter Store with the same name in every Region, for the newest Amazon Linux.
+    EC2 resolves it, for which the caller needs ``ssm:GetParameters``. Without that permission, or
+    in an account without a default VPC, the answer is UNKNOWN unless an image and a subnet are
+    given.
 
     Attributes:
-        image_id: The image, or ``resolve:ssm:`` and the name of the parameter that has its id.
-        instance_type: A type that the image runs on and the region has.
-        subnet_id: The subnet; the default one if `None`.
-        security_group_ids: The security groups; the default one if there are none.
-        metadata_options: As for ``RunInstances``; ``{"HttpTokens": "required"}`` where a service
-            control policy demands that. Kept as pairs.
+        image_id: The image, or ``resolve:ssm:`` and the name of the parameter that holds its id.
+        instance_type: An instance type that supports the image and that the Region offers.
+            Default: ``t3.micro``.
+        subnet_id: The subnet. Default: the default subnet.
+        security_group_ids: The security groups. Default: the default security group.
+        metadata_options: The ``MetadataOptions`` of ``RunInstances``, such as
+            ``{"HttpTokens": "required"}`` if a service control policy requires that. Kept as
+            pairs.
 
     Raises:
-        IntentError: When an argument cannot be what it should be. It lists all that is wrong.
+        IntentError: If an argument is invalid. It lists all problems.
     """
 
     image_id: str = (
@@ -58,7 +62,7 @@ class EC2Launch:
     metadata_options: Options | None = attrs.field(default=None, converter=_as_pairs)
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what can be no launch."""
+        """Check the arguments."""
         refuse(
             _text_problems("image_id", self.image_id),
             _text_problems("instance_type", self.instance_type),
@@ -112,15 +116,15 @@ def _is_pair(value: object) -> bool:
 
 @attrs.frozen(kw_only=True)
 class EC2Answer:
-    """What EC2 says of an instance profile.
+    """EC2's answer about an instance profile.
 
     Attributes:
         profile_name: The name of the instance profile.
         visibility: VISIBLE, NOT_YET or UNKNOWN.
-        reason: Why it is so, in one sentence with AWS's code.
-        region: The region that was asked, since others may answer otherwise; `None` if the client
-            does not tell.
-        error: AWS's own error, if that was the answer; not compared.
+        reason: The reason, in one sentence with AWS's code.
+        region: The Region of the client; other Regions may answer otherwise. `None` if the client
+            does not say.
+        error: AWS's error, if that was the answer; not compared.
     """
 
     profile_name: str
@@ -130,11 +134,11 @@ class EC2Answer:
     error: BaseException | None = attrs.field(default=None, eq=False, repr=False)
 
     def __str__(self) -> str:
-        """One line with all of it."""
+        """One line: profile, visibility, Region and reason."""
         where = f" in {self.region}" if self.region else ""
         return f"{self.profile_name} is {self.visibility}{where}: {self.reason}"
 
 
 WaitFor: TypeAlias = Literal["iam", "ec2"] | EC2Launch
-"""What a call waits for: that IAM's reads show it all; or, beyond that, that EC2 knows the profile,
-asked about a launch as usual or about a certain one."""
+"""The condition that a call waits for. ``"iam"``: IAM's reads show everything. ``"ec2"``, or an
+`EC2Launch` to dry-run: EC2 also knows the instance profile."""

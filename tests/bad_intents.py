@@ -211,7 +211,7 @@ BAD_PATHS = {
     "path, two slashes": bad("path", "//", PATH),
     "path, space": bad("path", "/the team/", PATH),
     "path, of service-linked roles": bad(
-        "path", "/aws-service-role/x/", "where only services of AWS make roles"
+        "path", "/aws-service-role/x/", "where only AWS services create roles"
     ),
     "path, delete character": bad("path", "/team\x7f/", PATH),
     "path, accented letter": bad("path", f"/{ACCENTED}quipe/", PATH),
@@ -290,8 +290,8 @@ BAD_TAGS = {
     "tag key, half of a surrogate pair": tag_key("\udc00", TAG),
     "tag key, reserved": tag_key("aws:cloudformation:stack-name", "reserved for AWS"),
     "tag key, reserved in capitals": tag_key("AWS:Team", "reserved for AWS"),
-    "tag key, ours": tag_key("ManagedBy", "by which this library knows its own"),
-    "tag key, ours in small letters": tag_key("managedby", "by which this library knows its own"),
+    "tag key, ours": tag_key("ManagedBy", "the tag of managed entities"),
+    "tag key, ours in small letters": tag_key("managedby", "the tag of managed entities"),
     "tag key, twice but for case": Bad(
         "tags", {"Team": "a", "TEAM": "b"}, "by more than letter case", "tags key", "'TEAM'"
     ),

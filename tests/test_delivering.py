@@ -154,7 +154,7 @@ def test_events_tell_of_the_key(scene: Scene) -> None:
     assert user.access_key
     name = user.access_key.access_key_id
     assert [str(each) for each in scene.events[-4:-1]] == [
-        f"made: access key {name}",
+        f"created: access key {name}",
         f"delivered: access key {name} to the shelf",
         f"verified: access key {name}, 3 answers",
     ]
@@ -195,8 +195,8 @@ def test_no_room_is_said_with_all_that_helps(scene: Scene) -> None:
     assert [isinstance(each, SeenKey) and each.access_key_id for each in error.keys] == [one, other]
     assert str(error) == (
         f"user {USER} has two access keys, which is all it can have, and the shelf holds neither:"
-        f" {one} (active, made 2 days ago, never used);"
-        f" {other} (inactive, made 24 hours ago, never used).\n"
+        f" {one} (active, created 2 days ago, never used);"
+        f" {other} (inactive, created 24 hours ago, never used).\n"
         "Nothing is deleted unasked: see which of them is in use, delete the other, call again."
     )
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
@@ -211,7 +211,8 @@ def test_no_room_is_said_with_all_that_helps(scene: Scene) -> None:
 def test_ages_are_told_in_round_figures(seconds: float, words: str) -> None:
     """An age is in the largest unit of which there are two."""
     key = SeenKey(access_key_id="AKIAX", active=True, created=1000.0 - seconds, last_used=990.0)
-    assert described(key, 1000.0) == f"AKIAX (active, made {words} ago, last used 10 seconds ago)"
+    text = described(key, 1000.0)
+    assert text == f"AKIAX (active, created {words} ago, last used 10 seconds ago)"
 
 
 def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
@@ -222,7 +223,7 @@ def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
     assert (error.fate, error.store, error.suspects) == ("deleted", "the shelf", ())
     assert str(error).startswith(
         f"The delivery of access key {error.access_key_id} to the shelf failed: the shelf: it"
-        " cannot be written (OSError: [Errno 28] No space left on device). It is deleted again:"
+        " cannot be written (OSError: [Errno 28] No space left on device). It has been deleted:"
         " repair the store, then call again. Already applied: CreateUser"
     )
     own = [each for each in scene.events if isinstance(each, OWN_EVENTS)]

@@ -214,7 +214,7 @@ class TestOthers:
             iam=client, propagation=virtual_time.propagation(), on_event=told.append
         )
         assert not user.changed
-        assert "verified: right in 3 looks in a row" in map(str, told)
+        assert "verified: confirmed by 3 consistent reads" in map(str, told)
 
 
 class TestCallback:

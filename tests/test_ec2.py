@@ -255,7 +255,7 @@ class TestAsk:
         """A success where a dry run was asked for is nothing to rely on, and says so."""
         _, (answer,) = asking([Reply(content={"Instances": [{"InstanceId": "i-1"}]})])
         assert answer.visibility == "UNKNOWN"
-        assert "look whether it has launched an instance" in answer.reason
+        assert "check whether it has launched an instance" in answer.reason
 
 
 class TestWait:

@@ -320,7 +320,7 @@ def test_propagation_timeouts_name_what_reads_disagree_about() -> None:
     [
         ({"unknown_to_ec2": ("P",)}, "All changes were applied, but AWS does not show them all"),
         ({"unformed": ("role R",)}, "AWS does not show everything in full"),
-        ({"unusable_key": "AKIA"}, "AWS does not let it in, or show it,"),
+        ({"unusable_key": "AKIA"}, "AWS does not accept or show the access key"),
         ({"conflicts": CONFLICTS}, "IAM is not consistent yet"),
         ({}, "IAM's lists did not agree"),
     ],
@@ -375,7 +375,7 @@ def test_one_look_is_one_look() -> None:
     [
         ("Throttling", "Rate exceeded", ": Throttling: Rate exceeded. The"),
         ("Throttling", "Rate exceeded.", ": Throttling: Rate exceeded. The"),
-        ("ConcurrentModification", "", ": ConcurrentModification. Somebody"),
+        ("ConcurrentModification", "", ": ConcurrentModification. Another"),
         (None, "Could not connect", ": Could not connect. See"),
         (None, "Could not connect...", ": Could not connect. See"),
     ],
@@ -390,19 +390,19 @@ def test_the_words_of_aws_end_in_one_full_stop(code: str | None, reason: str, wo
 ADVICE: dict[str | None, str] = {
     None: "See whether credentials and region are right and AWS can be reached, then call again.",
     "AccessDenied": "Allow the caller iam:CreateRole, then call again.",
-    "ConcurrentModification": "Somebody else is changing the same thing; call again later.",
-    "DeleteConflict": "Something was attached to it meanwhile: take that away, then call again.",
+    "ConcurrentModification": "Another process is changing the same entity; call again later.",
+    "DeleteConflict": "Something was attached to it meanwhile: remove that, then call again.",
     "EntityAlreadyExists": "Names are unique whatever their case or path: preview anew.",
     "ExpiredToken": "Renew the caller's credentials, then call again.",
     "InvalidClientTokenId": "The caller's access key is unknown to AWS: use a valid one.",
     "LimitExceeded": "Ask AWS for a higher quota or free some room, then call again.",
     "MalformedPolicyDocument": (
-        "IAM refuses the document: if it names a role or user that does not exist, make that one "
+        "IAM refuses the document: if it names a role or user that does not exist, create that "
         "first, then call again."
     ),
     "NoSuchEntity": (
         "Something that the request names does not exist, such as a policy: correct its name or "
-        "make it, then call again."
+        "create it, then call again."
     ),
     **dict.fromkeys(
         [
@@ -419,8 +419,8 @@ ADVICE: dict[str | None, str] = {
         "AWS failed: call again later.",
     ),
     **dict.fromkeys(["501", "505"], "The endpoint does not support it: check its URL and region."),
-    "SomethingNew": "See AWS's words above, then call again.",
-    "": "See AWS's words above, then call again.",
+    "SomethingNew": "Check the AWS error above, then call again.",
+    "": "Check the AWS error above, then call again.",
 }
 
 
@@ -562,7 +562,7 @@ def test_a_denied_change_names_every_action_that_it_takes() -> None:
 @pytest.mark.parametrize(
     ("facts", "advice"),
     [
-        ({"code": "LimitExceeded", "overtaken": True}, "Some role is in the profile already"),
+        ({"code": "LimitExceeded", "overtaken": True}, "The profile already holds a role"),
         ({"code": "LimitExceeded"}, "Ask AWS for a higher quota"),
         ({"code": "LimitExceeded", "operation": "CreateAccessKey"}, "can have two access keys"),
         ({"code": "NoSuchEntity", "attempts": 9}, "It is new and not visible yet"),

@@ -70,7 +70,7 @@ class TestOrder:
             f"applied: {CREATE}",
             f"applying: {ATTACH}",
             f"applied: {ATTACH}",
-            "verified: right in 3 looks in a row",
+            "verified: confirmed by 3 consistent reads",
             "done: 2 changes applied in 0.0 s",
         ]
         planned, done = told[0], told[-1]
@@ -87,7 +87,7 @@ class TestOrder:
         )
         assert list(map(str, told)) == [
             "planned: 0 changes",
-            "verified: right in 1 look in a row",
+            "verified: confirmed by 1 consistent read",
             "done: 0 changes applied in 0.0 s",
         ]
 

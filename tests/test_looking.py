@@ -68,7 +68,7 @@ def test_a_held_key_that_lists_never_show_is_not_replaced(scene: Scene) -> None:
     with pytest.raises(PropagationTimeoutError) as caught:
         scene.deliver()
     assert caught.value.unusable_key == held
-    assert str(caught.value).startswith("AWS does not let it in, or show it, after ")
+    assert str(caught.value).startswith("AWS does not accept or show the access key after ")
     scene.lagging.clock.sleep(100)
     assert scene.ids == [held]
 

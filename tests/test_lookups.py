@@ -146,7 +146,7 @@ class TestAccount:
     def test_odd_reply(self, listed: Any) -> None:
         """A reply that is not as IAM's is an error about the lookup, not a bare one."""
         world = self.look_up(Reply(content={"Policies": listed}))
-        with pytest.raises(ObserveError, match="the reply is not as IAM's") as caught:
+        with pytest.raises(ObserveError, match="the reply does not have IAM's format") as caught:
             world.ensure(BOUNDED)
         assert (caught.value.operation, world.things) == ("ListPolicies", {})
 

@@ -281,7 +281,7 @@ class TestPages:
             Reply(content={"AttachedPolicies": [], "IsTruncated": True, "Marker": marker})
             for marker in markers
         ]
-        with pytest.raises(ObserveError, match="its Marker comes again") as caught:
+        with pytest.raises(ObserveError, match="its Marker repeats") as caught:
             seen(world, USER_PLAN)
         assert caught.value.operation == "ListAttachedUserPolicies"
 
@@ -368,7 +368,7 @@ class TestErrors:
         """A reply of another shape than IAM's is an error about its operation."""
         world = made(USER_PLAN)
         world.script[operation] = [Reply(content=content, date=0.0)]
-        with pytest.raises(ObserveError, match="the reply is not as IAM's") as caught:
+        with pytest.raises(ObserveError, match="the reply does not have IAM's format") as caught:
             seen(world, USER_PLAN, dependents=True)
         assert (caught.value.operation, caught.value.target) == (operation, f"user {USER}")
 

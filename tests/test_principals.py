@@ -70,7 +70,7 @@ def test_a_new_principal_is_waited_for(slow: LaggyIAM, principal: str) -> None:
 
 def test_an_absent_principal_is_not_waited_for(slow: LaggyIAM) -> None:
     """Even beside a new one: IAM says which of them it does not know."""
-    with pytest.raises(ApplyError, match="make that one first") as caught:
+    with pytest.raises(ApplyError, match="create that first") as caught:
         ensure(trusting(SOURCE, ABSENT), session=slow.session)
     assert caught.value.code == "MalformedPolicyDocument"
     # The source, which is new, is waited for; then it is plain that the other one is not there.

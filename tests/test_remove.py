@@ -170,7 +170,7 @@ class TestMeanwhile:
         desired = plan_agent_user(policies=())
         world = made(desired)
         world.script["DeleteUser"] = [IN_USE] * 99
-        with pytest.raises(ApplyError, match="take that away, then call again") as caught:
+        with pytest.raises(ApplyError, match="remove that, then call again") as caught:
             world.remove(desired)
         assert (caught.value.code, caught.value.applied) == ("DeleteConflict", ())
         assert 50 < round(sum(pauses(world)), 6) <= 60

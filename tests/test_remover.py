@@ -183,7 +183,7 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
         [USER],
         (
             "user U is not what was named: it has another letter case.\n"
-            "It is left alone: name it as it is."
+            "It is left alone: use its exact letter case."
         ),
     ),
     "an inline policy that intent does not name": (

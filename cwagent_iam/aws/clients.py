@@ -29,7 +29,7 @@ READ_TIMEOUT = 15.0
 
 _POOL = 10  # botocore's default
 
-# What a side client takes from the configuration of a client that was handed in.
+# The settings that a side client inherits from a client that was handed in.
 _INHERITED = (
     "proxies",
     "proxies_config",

@@ -155,9 +155,9 @@ def _transient_status(status: int) -> Transient | None:
 
 
 def _status_of_unparsable(error: Exception) -> int:
-    """Return the HTTP status of a reply that no parser reads; only botocore's frame has it.
+    """Return the HTTP status of a reply that botocore cannot parse, from botocore's frame.
 
-    A proxy may refuse with a page of its own. Then a retry helps as little as with AWS's refusal.
+    A proxy may refuse with a page of its own. Then its status decides whether to retry.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_globals.get("__name__") == "botocore.endpoint":

@@ -1,4 +1,4 @@
-"""Every change that this library can ever make, sets of them, and what came of them."""
+"""Changes: IAM operations as values, ChangeSets, and the results of calls."""
 
 from cwagent_iam.changes.change_set import (
     ChangeSet as ChangeSet,

@@ -1,4 +1,4 @@
-"""The shapes of changes: what all have in common, and what those to roles and users share."""
+"""Base classes of changes: of all, and of those that roles and users have in common."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Symbol: TypeAlias = Literal["+", "~", "-"]
 
 
 class Wave(enum.IntEnum):
-    """When a change is made; `ChangeSet.waves` says what may be done at once."""
+    """The order of changes; `ChangeSet.waves` groups those that may be sent side by side."""
 
     CREATE = 0
     MEND = 1
-    """Attach, update, tag: before anything is taken away, so that nobody goes without."""
+    """Attach, update, tag: before anything is detached, so that no permission is missing."""
     TAKE_AWAY = 2
-    """Detach, clear a boundary, take out of a profile, delete keys: before deletion, which is
-    refused otherwise."""
+    """Detach, clear a boundary, remove a role from a profile, delete keys: before deletion, which
+    IAM refuses otherwise."""
     FINISH = 3
-    """Put a role that is complete into a profile, in place of another one if need be, and delete
-    what is bare."""
+    """Add a complete role to a profile, or swap it for another role, and delete entities that have
+    no dependents left."""
 
 
 @attrs.frozen(kw_only=True)
 class BaseChange:
-    """One IAM operation on one thing; each class is named after its operation.
+    """One IAM operation on one entity; each class is named after its operation.
 
     Attributes:
-        name: The name of the role, user or instance profile that it is done to.
+        name: The name of the role, user or instance profile that it changes.
     """
 
     kind: ClassVar[type[Entity]]
@@ -50,19 +50,20 @@ class BaseChange:
     creates: ClassVar[bool] = False
     deletes: ClassVar[bool] = False
     sets: ClassVar[Mapping[str, str]] = {}
-    """The fields that its request sends, beside the name, by IAM's names for its arguments."""
+    """The fields that its request sends besides the name, by the names of IAM's arguments."""
     apart: ClassVar[bool] = False
+    """Whether it is sent apart from other changes of the same entity."""
 
     name: str
 
     @property
     def sign(self) -> Symbol:
-        """Its symbol; ``+`` adds something, ``~`` changes something, ``-`` takes something away."""
+        """Its symbol: ``+`` adds, ``~`` changes, ``-`` removes something."""
         return self.symbol
 
     @property
     def due(self) -> Wave:
-        """When it is made."""
+        """The wave in which it is due."""
         return self.wave
 
     @property
@@ -72,22 +73,22 @@ class BaseChange:
 
     @property
     def target(self) -> str:
-        """The kind and name of what it is done to."""
+        """The kind and name of the entity, as in ``role CloudWatchAgentServerRole``."""
         return f"{self.kind.kind} {self.name}"
 
     @property
     def needs(self) -> frozenset[str]:
-        """The kind and name of everything that it touches."""
+        """The kinds and names of its entity and of those that it depends on."""
         return frozenset({self.target})
 
     def needs_in(self, account_id: str) -> frozenset[str]:
-        """Name what it needs that is in an account; empty if it is not known which that is."""
+        """Return the `needs` within one account; an empty *account_id* stands for any account."""
         del account_id
         return self.needs
 
     @property
     def open_policies(self) -> tuple[ManagedPolicy, ...]:
-        """The policies in it that leave their account open, which is the caller's then."""
+        """The policies in it that name no account, and so are in the caller's account."""
         values = (getattr(self, field) for field in self.sets.values())
         return tuple(
             each for each in values if isinstance(each, ManagedPolicy) and not each.account
@@ -97,7 +98,7 @@ class BaseChange:
     def permissions(self) -> frozenset[str]:
         """The IAM actions that the caller must be allowed.
 
-        While nothing of the account exists, the account of a boundary is looked up.
+        If a new entity has a boundary that names no account, the account is looked up.
         """
         row = OPERATIONS[self.operation]
         looks_up = self.creates and self.open_policies
@@ -105,7 +106,7 @@ class BaseChange:
         return frozenset({row.action, *(action for action, _ in row.also)}) | lookup
 
     def request(self, partition: str, account_id: str) -> Request:
-        """Return the request that makes this change.
+        """Return the request of this change.
 
         Args:
             partition: The partition to write ARNs and service names for.
@@ -123,28 +124,28 @@ class BaseChange:
 
     @property
     def leads_to(self) -> BaseChange | None:
-        """The change without which this one is not to be made; `None` for most."""
+        """The change that must follow this one, as in a swap of roles; `None` for most."""
         return None
 
     @property
     def part(self) -> str:
-        """The policy, role or key that it is about; empty where that is the target itself."""
+        """The policy, role or key that it is about; empty for the entity itself."""
         return ""
 
     @property
     def detail(self) -> str:
-        """What is set, in words; empty where the operation says it all."""
+        """The values that it sets, in words; empty if the operation says everything."""
         return self.part
 
     def after(self, state: State) -> State:
-        """Return what *state* becomes by this change; one that lacks the target stays as it is."""
+        """Return *state* with this change applied; unchanged if it lacks the entity."""
         entity = state.find(self.kind, self.name)
         if entity is None:
             return state
         return state.with_entity(attrs.evolve(entity, **self._new_fields(entity)))
 
     def is_done_in(self, state: State) -> bool:
-        """Say whether *state*, in which the target was looked for, is as this change makes it."""
+        """Return whether *state*, for which the entity was read, already shows this change."""
         before = state.only(self.kind, self.name)
         return self.after(before) == before and (bool(before.entities) or self.symbol == "-")
 
@@ -154,16 +155,16 @@ class BaseChange:
         return one_line(f"{line}: {self.detail}" if self.detail else line)
 
     def _new_fields(self, _entity: Any, /) -> dict[str, Any]:
-        """Return the fields of the target that differ once the change is made."""
+        """Return the fields of the entity that this change sets, with their new values."""
         return {field: getattr(self, field) for field in self.sets.values()}
 
 
 @attrs.frozen(kw_only=True)
 class Create(BaseChange):
-    """Make a thing, with all that the create call can set; a created thing is never half-tagged.
+    """Create an entity with all fields that the request can set, so that it always has its tags.
 
     Attributes:
-        path: The path; `None` leaves it to IAM, which takes ``/``.
+        path: The path. Default: IAM's default, ``/``.
         tags: The tags.
     """
 
@@ -190,15 +191,15 @@ class Create(BaseChange):
 
     @property
     def created(self) -> Entity:
-        """The new thing, as the request alone leaves it."""
+        """The new entity, as the request alone creates it."""
         return self.kind(**attrs.asdict(self, recurse=False))
 
     def after(self, state: State) -> State:
-        """Return *state* with the new thing in it."""
+        """Return *state* with the new entity in it."""
         return state.with_entity(self.created)
 
     def is_done_in(self, state: State) -> bool:
-        """Say whether the thing is there, with every field that is set."""
+        """Return whether the entity exists, with every field that is set."""
         entity = state.find(self.kind, self.name)
         fields = attrs.asdict(self, recurse=False).items()
         return entity is not None and all(
@@ -221,7 +222,7 @@ class Update(BaseChange):
 
     @property
     def detail(self) -> str:
-        """Each field, from what is to what shall be."""
+        """Each field, from observed to desired."""
         return "; ".join(map(str, self.differences))
 
 
@@ -230,7 +231,7 @@ class Tag(Update):
     """Add tags, or overwrite the values of tags; other tags stay.
 
     Attributes:
-        tags: The tags to set. Keys are the same whatever their letter case.
+        tags: The tags to set. Keys that differ only in letter case are the same.
     """
 
     sets: ClassVar[Mapping[str, str]] = {"Tags": "tags"}
@@ -238,7 +239,7 @@ class Tag(Update):
     tags: Tags
 
     def _new_fields(self, entity: Entity) -> dict[str, Any]:
-        """Return the tags; a key stays in the letter case that it is held in."""
+        """Return the tags; an existing key keeps its letter case."""
         tags = dict(entity.tags)
         held = {key.lower(): key for key in tags}
         for key, value in self.tags:
@@ -248,23 +249,23 @@ class Tag(Update):
 
 @attrs.frozen(kw_only=True)
 class Delete(BaseChange):
-    """Delete a thing that nothing hangs on any more."""
+    """Delete an entity that has no dependents left."""
 
     symbol: ClassVar[Symbol] = "-"
     wave: ClassVar[Wave] = Wave.FINISH
     deletes: ClassVar[bool] = True
 
     def after(self, state: State) -> State:
-        """Return *state* without the thing."""
+        """Return *state* without the entity."""
         return state.without(self.kind, self.name)
 
 
 @attrs.frozen(kw_only=True)
 class CreatePrincipal(Create):
-    """Make a role or user, limited from its first moment.
+    """Create a role or user together with its permissions boundary.
 
     Attributes:
-        permissions_boundary: The policy that limits what the others can allow.
+        permissions_boundary: The policy that limits what other policies can allow.
     """
 
     sets: ClassVar[Mapping[str, str]] = {
@@ -277,7 +278,7 @@ class CreatePrincipal(Create):
 
 @attrs.frozen(kw_only=True)
 class PutPermissionsBoundary(Update):
-    """Set or replace the permissions boundary, before anything else that it is to limit.
+    """Set or replace the permissions boundary, before other changes that it limits.
 
     Attributes:
         policy: The policy that becomes the boundary.
@@ -299,7 +300,7 @@ class PutPermissionsBoundary(Update):
 
 @attrs.frozen(kw_only=True)
 class DeletePermissionsBoundary(Update):
-    """Take the permissions boundary away: the policies alone say what is allowed."""
+    """Delete the permissions boundary: then the policies alone decide what is allowed."""
 
     symbol: ClassVar[Symbol] = "-"
     wave: ClassVar[Wave] = Wave.TAKE_AWAY
@@ -373,12 +374,12 @@ class _OneInlinePolicy(BaseChange):
 
 @attrs.frozen(kw_only=True)
 class PutInlinePolicy(_OneInlinePolicy):
-    """Put a document into a role or user, or replace the one that has its name.
+    """Put an inline policy into a role or user, or replace the one with the same name.
 
     Attributes:
         policy: The name and the document.
-        differences: The differences that it repairs, for display; empty where it adds a
-            document. Not compared.
+        differences: The differences that it repairs, for display; empty if it adds a policy.
+            Not compared.
     """
 
     symbol: ClassVar[Symbol] = "+"
@@ -388,12 +389,12 @@ class PutInlinePolicy(_OneInlinePolicy):
 
     @property
     def sign(self) -> Symbol:
-        """Whether it adds a document, or replaces one."""
+        """Its symbol: ``+`` if it adds a policy, ``~`` if it replaces one."""
         return "~" if self.differences else self.symbol
 
     @property
     def detail(self) -> str:
-        """The document; if it replaces one, from what is to what shall be."""
+        """The document; if it replaces one, the differences."""
         return "; ".join(map(str, self.differences)) or super().detail
 
     def _new_fields(self, entity: Principal) -> dict[str, Any]:
@@ -402,10 +403,10 @@ class PutInlinePolicy(_OneInlinePolicy):
 
 @attrs.frozen(kw_only=True)
 class DeleteInlinePolicy(_OneInlinePolicy):
-    """Delete a document from a role or user.
+    """Delete an inline policy of a role or user.
 
     Attributes:
-        policy: Its name, and what it was seen to say.
+        policy: Its name, and the observed document.
     """
 
     symbol: ClassVar[Symbol] = "-"
@@ -416,14 +417,14 @@ class DeleteInlinePolicy(_OneInlinePolicy):
 
 
 def is_same(held: object, wanted: object) -> bool:
-    """Tell whether a field that holds *held* is as *wanted*; nothing and empty are the same."""
+    """Return whether the value *held* is as *wanted*; `None` and empty values are equal."""
     if isinstance(held, ManagedPolicy) and isinstance(wanted, ManagedPolicy):
         return held.may_be(wanted)
     return (held or None) == (wanted or None)
 
 
 def tags_text(tags: Tags) -> str:
-    """Show tags as ``key=value, key=value``."""
+    """Return tags as ``key=value, key=value``."""
     return ", ".join(f"{key}={value}" for key, value in tags)
 
 

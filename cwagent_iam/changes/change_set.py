@@ -1,4 +1,4 @@
-"""A list of changes to review and to apply, and the extras that such changes leave alone."""
+"""ChangeSets: changes to review and to apply, and the extras that they leave alone."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity
 
 ExtraField: TypeAlias = Literal["policies", "trust"]
-"""Where there can be more than intent names, as differences call it."""
+"""The fields that can hold more than intent names, by their names in differences."""
 
 
 @attrs.frozen
 class Extra:
-    """One thing that is there beyond intent.
+    """One attached policy, or one statement of a trust policy, that intent does not name.
 
     Attributes:
-        target: The kind and name of what holds it, as in ``role CloudWatchAgentServerRole``.
-        field: ``"policies"`` for a managed policy that is attached, ``"trust"`` for a statement
-            of the trust.
+        target: The kind and name of the entity, as in ``role CloudWatchAgentServerRole``.
+        field: ``"policies"`` for an attached managed policy, ``"trust"`` for a statement of the
+            trust policy.
         value: The policy, or a document with that one statement.
-        note: What else is to be known about it; mostly empty.
+        note: A remark about it; mostly empty.
     """
 
     target: str
@@ -49,13 +49,13 @@ class Extra:
 
 @attrs.frozen
 class ChangeSet:
-    """What is to be done, in the order that IAM needs; an empty one is falsy.
+    """The changes to apply, in the order that IAM needs; an empty ChangeSet is falsy.
 
     Attributes:
         changes: The changes, in order.
         observed: The state that they start from; not compared.
-        extras: What is there beyond intent, and stays; not compared.
-        findings: What is to be known about the desired state; not compared.
+        extras: The observed parts that intent does not name, which stay; not compared.
+        findings: Findings about the desired state; not compared.
     """
 
     changes: tuple[Change, ...] = ()
@@ -65,11 +65,12 @@ class ChangeSet:
 
     @classmethod
     def ordered(cls, changes: Iterable[Change], observed: State) -> ChangeSet:
-        """Hold *changes*, each once, in the order that IAM needs and otherwise as given.
+        """Return a ChangeSet of *changes*, each once, in the order that IAM needs.
 
-        Their waves come first. Of what is created, the roles and users that others trust come
-        first, the longest chains before all. Boundaries are set before, and cleared after, the
-        other changes of their wave. Roles are swapped when everything else is done.
+        They are sorted by wave, and keep their order within a wave, with three exceptions. New
+        roles and users that other new roles trust are created first, the longest chains before
+        all. Boundaries are set before, and cleared after, the other changes of their wave. Roles
+        are swapped last.
         """
         once = tuple(dict.fromkeys(changes))
         heights = _heights(once, observed.account_id)
@@ -102,8 +103,8 @@ class ChangeSet:
         return frozenset[str]().union(*(change.permissions for change in self.changes))
 
     def after(self, count: int | None = None) -> State:
-        """Return the state that the first *count* changes lead to; all of them for `None`."""
-        # A change concerns one entity, so that each is followed alone: the cost stays linear.
+        """Return the state after the first *count* changes. Default: after all of them."""
+        # A change concerns one entity, so each entity is kept on its own: the cost is linear.
         parts = {_place(type(each), each.name): State((each,)) for each in self.observed.entities}
         for change in self.changes[:count]:
             place = _place(change.kind, change.name)
@@ -111,11 +112,11 @@ class ChangeSet:
         return State.of(entity for part in parts.values() for entity in part.entities)
 
     def __iter__(self) -> Iterator[Change]:
-        """Go through the changes in order."""
+        """Iterate over the changes, in order."""
         return iter(self.changes)
 
     def __len__(self) -> int:
-        """Count the changes."""
+        """Return the number of changes."""
         return len(self.changes)
 
     def __str__(self) -> str:
@@ -130,20 +131,21 @@ class ChangeSet:
         return html_block("ChangeSet", str(self))
 
 
-# Attach before detach, so that no agent goes without; detach before a role gets into a profile, so
-# that no instance gets what goes, and before deletion, which IAM refuses otherwise.
+# Attach before detach, so that no agent loses a permission meanwhile. Detach before a role is added
+# to a profile, so that no instance gets a policy that is about to be detached. Detach before
+# deletion, which IAM refuses otherwise.
 _AFTER = {Wave.TAKE_AWAY: Wave.MEND, Wave.FINISH: Wave.TAKE_AWAY}
 
 
 @attrs.define
 class _OneWave:
-    """The changes of one wave, and what decides whether another change can join them.
+    """The changes of one wave, and the facts that decide whether another change can join them.
 
     Attributes:
         changes: The changes.
-        due: When they are due.
+        due: The `Wave` of each of them.
         touched: The targets of all of them.
-        first: The targets of those that must be complete before anything else needs the target.
+        first: The targets that no other change of the wave may need.
     """
 
     changes: list[Change] = attrs.field(factory=list)
@@ -160,7 +162,7 @@ class _OneWave:
             self.first.add(change.target)
 
     def delays(self, change: Change, needs: frozenset[str]) -> bool:
-        """Return whether *change*, which *needs* these targets, has to wait until it is done."""
+        """Return whether *change*, which *needs* these targets, must wait for a later wave."""
         return (
             _AFTER.get(change.due) in self.due
             or not needs.isdisjoint(self.first)
@@ -171,10 +173,11 @@ class _OneWave:
 
 
 def _heights(changes: Sequence[Change], account_id: str) -> dict[str, int]:
-    """Rank what *changes* create: above all that needs it, and 0 where nothing does.
+    """Return the height of each new entity: above all that need it; 0 if none does.
 
-    Roles that trust each other, or themselves, can only be created in several steps, since IAM
-    accepts no trust in a principal that does not exist. What such a circle needs has no height.
+    Roles that trust each other, or themselves, can only be created in several steps, because IAM
+    refuses a principal that does not exist. Roles that trust each other, and the entities that they
+    need, have no height.
     """
     created = {change.target: change for change in changes if change.creates}
     needs = {

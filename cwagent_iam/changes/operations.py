@@ -1,4 +1,4 @@
-"""Every change that this library can ever make. What is not here, it cannot do."""
+"""The complete list of changes: one class for each IAM operation that a ChangeSet can hold."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _OfProfile:
 
 @attrs.frozen(kw_only=True)
 class CreateRole(_OfRole, CreatePrincipal):
-    """Make a role; fields as of `cwagent_iam.state.Role`."""
+    """Create a role. The fields are those of `cwagent_iam.state.Role`."""
 
     sets: ClassVar[Mapping[str, str]] = {
         **CreatePrincipal.sets,
@@ -70,17 +70,17 @@ class CreateRole(_OfRole, CreatePrincipal):
 
     @property
     def needs(self) -> frozenset[str]:
-        """The role, and who is trusted by ARN: IAM refuses a trust in who is not there."""
+        """The role, and the roles and users that it trusts: IAM refuses those that do not exist."""
         return self.needs_in("")
 
     def needs_in(self, account_id: str) -> frozenset[str]:
-        """As above, but for who is trusted in another account than a known one."""
+        """Return the role, and those that it trusts in one account; in any if the id is empty."""
         return super().needs | frozenset(_trusted(self.trust, account_id))
 
 
 @attrs.frozen(kw_only=True)
 class UpdateRole(_OfRole, Update):
-    """Set description and longest session; both are always sent, since IAM's merge is not moto's.
+    """Set description and longest session; always both, because IAM and moto merge differently.
 
     Attributes:
         description: The description; empty clears it.
@@ -97,17 +97,17 @@ class UpdateRole(_OfRole, Update):
 
 @attrs.frozen(kw_only=True)
 class UpdateAssumeRolePolicy(_OfRole, Update):
-    """Replace the trust of a role.
+    """Replace the trust policy of a role.
 
     Attributes:
-        trust: Who may assume it from now on.
+        trust: The new trust policy.
     """
 
     sets: ClassVar[Mapping[str, str]] = {"PolicyDocument": "trust"}
     trust: Document
 
     def needs_in(self, account_id: str) -> frozenset[str]:
-        """Name the role, and who is trusted in the account: IAM must know them by then."""
+        """Return the role, and those that it trusts in one account: IAM must know them before."""
         return self.needs | frozenset(_trusted(self.trust, account_id))
 
 
@@ -118,7 +118,7 @@ class PutRolePermissionsBoundary(_OfRole, PutPermissionsBoundary):
 
 @attrs.frozen(kw_only=True)
 class DeleteRolePermissionsBoundary(_OfRole, DeletePermissionsBoundary):
-    """Take the permissions boundary of a role away."""
+    """Delete the permissions boundary of a role."""
 
 
 @attrs.frozen(kw_only=True)
@@ -152,7 +152,7 @@ class DeleteRole(_OfRole, Delete):
 
 
 def _trusted(trust: Document, account_id: str) -> Iterator[str]:
-    """Name the roles and users in an account whose ARNs *trust* has; in any, if none is given."""
+    """Yield the roles and users that *trust* names in one account; in any if the id is empty."""
     for _, principal in trust.named:
         match = PRINCIPAL.fullmatch(principal)
         if match and account_id in {"", match["account"]}:
@@ -161,7 +161,7 @@ def _trusted(trust: Document, account_id: str) -> Iterator[str]:
 
 @attrs.frozen(kw_only=True)
 class CreateUser(_OfUser, CreatePrincipal):
-    """Make a user; fields as of `cwagent_iam.state.User`."""
+    """Create a user. The fields are those of `cwagent_iam.state.User`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -171,7 +171,7 @@ class PutUserPermissionsBoundary(_OfUser, PutPermissionsBoundary):
 
 @attrs.frozen(kw_only=True)
 class DeleteUserPermissionsBoundary(_OfUser, DeletePermissionsBoundary):
-    """Take the permissions boundary of a user away."""
+    """Delete the permissions boundary of a user."""
 
 
 @attrs.frozen(kw_only=True)
@@ -233,7 +233,7 @@ class DeleteAccessKey(_OfUser, BaseChange):
 
 @attrs.frozen(kw_only=True)
 class CreateInstanceProfile(_OfProfile, Create):
-    """Make an instance profile, without a role."""
+    """Create an instance profile, without a role."""
 
 
 @attrs.frozen(kw_only=True)
@@ -259,7 +259,7 @@ class _Membership(_OfProfile, BaseChange):
 
 @attrs.frozen(kw_only=True)
 class AddRoleToInstanceProfile(_Membership):
-    """Put a role into an empty instance profile.
+    """Add a role to an empty instance profile.
 
     Attributes:
         role_name: The role.
@@ -271,11 +271,11 @@ class AddRoleToInstanceProfile(_Membership):
 
 @attrs.frozen(kw_only=True)
 class RemoveRoleFromInstanceProfile(_Membership):
-    """Take a role out of an instance profile.
+    """Remove a role from an instance profile.
 
     Attributes:
         role_name: The role.
-        replaced_by: The role that is put in its place; not compared.
+        replaced_by: The role that is added in its place, if any; not compared.
     """
 
     symbol: ClassVar[Symbol] = "-"
@@ -284,18 +284,18 @@ class RemoveRoleFromInstanceProfile(_Membership):
 
     @property
     def leads_to(self) -> AddRoleToInstanceProfile | None:
-        """The change that puts another role in, if one does."""
+        """The change that adds the other role of a swap; `None` without a swap."""
         role_name = self.replaced_by
         return AddRoleToInstanceProfile(name=self.name, role_name=role_name) if role_name else None
 
     @property
     def due(self) -> Wave:
-        """Right before another role is put in, so that no other profile is empty meanwhile."""
+        """FINISH for a swap, right before the other role is added; so no other profile is empty."""
         return self.wave if self.replaced_by is None else Wave.FINISH
 
     @property
     def detail(self) -> str:
-        """The role, and when it is replaced what instances see of that.
+        """The role; in a swap also the other role, and the effect on running instances.
 
         Source: the IAM user guide, "Use instance profiles" and "Troubleshoot IAM and Amazon EC2".
         """

@@ -1,4 +1,4 @@
-"""What was done, and what is there now."""
+"""Results of calls: the changes that were applied, and the state afterwards."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Result:
-    """What a call to `apply`, `ensure` or `remove` did.
+    """The result of `apply`, `ensure` or `remove`.
 
     Attributes:
         changes: The changes that were applied, in order.
-        state: What is there now of the things concerned.
-        ec2: What EC2 answered for each instance profile, where it was asked by ``wait_for``.
-        extras: What is there beyond intent, and was left alone.
-        findings: What is to be known about what was desired.
+        state: The entities as they are after the call.
+        ec2: EC2's answer for each instance profile, if ``wait_for`` asks EC2.
+        extras: The observed parts that intent does not name, which were left alone.
+        findings: Findings about the desired state.
     """
 
     changes: tuple[Change, ...]
@@ -47,7 +47,7 @@ class Result:
         return {(entity.kind, entity.name): arn for entity, arn in known if arn is not None}
 
     def __str__(self) -> str:
-        """The changes, one a line, extras and findings; then the ARNs, then what EC2 answered."""
+        """The changes, one a line, extras and findings; then the ARNs; then EC2's answers."""
         return "\n".join([str(self._shown), *self.arns.values(), *map(str, self.ec2)])
 
     @property
@@ -60,14 +60,14 @@ class Result:
 
 @attrs.frozen(kw_only=True)
 class AgentRole(Result):
-    """What `ensure_agent_role` did: the agent's role, on EC2 with its instance profile.
+    """The result of `ensure_agent_role`: the agent's role, and on EC2 its instance profile.
 
     Attributes:
         role_name: The role's name.
         role_arn: The role's ARN.
         instance_profile_name: The name of the instance profile that holds the role; `None` if
             none was asked for.
-        instance_profile_arn: Its ARN; `None` likewise.
+        instance_profile_arn: The ARN of that instance profile; `None` if there is none.
     """
 
     role_name: str
@@ -78,7 +78,7 @@ class AgentRole(Result):
 
 @attrs.frozen(kw_only=True)
 class AgentUser(Result):
-    """What `ensure_agent_user` did: the agent's user on a server, and its access key.
+    """The result of `ensure_agent_user`: the agent's user on a server, and its access key.
 
     Attributes:
         user_name: The user's name.
@@ -92,11 +92,11 @@ class AgentUser(Result):
 
     @property
     def changed(self) -> bool:
-        """Whether anything was applied, or an access key made."""
+        """Whether anything was applied, or an access key was created."""
         return super().changed or (self.access_key is not None and self.access_key.action != "kept")
 
     def __str__(self) -> str:
-        """The changes, unless a key is all, extras and findings; the ARN; then the access key."""
+        """The changes, extras and findings; then the ARN; then the access key."""
         key = [str(self.access_key)] if self.access_key else []
         lines = str(self._shown).splitlines()
         shown = lines[1:] if self.changed and not self.changes else lines

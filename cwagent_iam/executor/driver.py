@@ -114,7 +114,7 @@ class Executor:
 
     @property
     def ec2_region(self) -> str | None:
-        """The Region of the client for EC2; `None` if it does not tell, or cannot be built.
+        """The Region of the client for EC2; `None` if it has none, or cannot be built.
 
         Raises:
             IntentError: If EC2's Region or account is unknown.

@@ -65,9 +65,9 @@ class Transport:
         """Send *requests* side by side; return their outcomes, in order.
 
         Retries run in rounds: after one pause, all requests that failed transiently are sent again,
-        if they are repeatable or were certainly not carried out. A request is sent 16 times at
-        most, and no pause ends later than the timeout after the start; before the first repetition
-        only the pause counts. As long as AWS has not answered any request, wrong settings are
+        if they are repeatable or were certainly not carried out. A request is sent at most 16
+        times. The first pause may be as long as the timeout; each later pause ends within the
+        timeout after the start. As long as AWS has not answered any request, wrong settings are
         likelier than a bad connection. Then "unreachable" is final, and other failures end after
         4 attempts.
 
@@ -80,7 +80,7 @@ class Transport:
             retry=tenacity.retry_if_result(lambda _: bool(batch.due)),
             wait=lambda state: self._pause(batch, state.attempt_number),
             stop=lambda state: (
-                # In a large batch even one sending of each can take longer than the timeout.
+                # In a large batch, even the first round can take longer than the timeout.
                 (self._elapsed(batch) if state.attempt_number > 1 else 0.0) + state.upcoming_sleep
                 > self.propagation.timeout
             ),

@@ -48,7 +48,7 @@ class Ledger:
             effect was observed.
         unacknowledged: The changes that AWS may have applied although their replies were lost.
         refused: The changes whose last outcome was a refusal.
-        known: What the call knows to exist.
+        known: The entities that the call knows to exist.
         waited: How long the call has waited in all, in seconds.
         last_write: How long the call had waited before its last acknowledged write, in seconds.
         pauses: The number of pauses since that write.
@@ -162,7 +162,7 @@ class Ledger:
 
 
 def arns_in(request: Request, reply: Reply) -> Iterable[str]:
-    """Yield the ARN of the entity in *reply*, in lower case; reads judge a reply without one."""
+    """Yield the ARN of the entity in *reply*, in lower case; nothing if it has no ARN."""
     entity = reply.content.get(request.row.result)
     if isinstance(entity, Mapping) and "Arn" in entity:
         yield str(entity["Arn"]).lower()

@@ -60,7 +60,7 @@ _ROUNDS_YOUNG = (0.0, 1.0, 2.0, 2.0)
 _ROUNDS_OLD = (0.0, 0.5)
 
 _NOT_SHOWN = "IAM does not show everything yet"
-_DISAGREE = "reads disagree about a conflict, or it is to be confirmed"
+_DISAGREE = "a conflict is not confirmed yet"
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +68,8 @@ class Goal:
     """The goal of one call: what it reads, and how it decides.
 
     Attributes:
-        targets: What to read; only kinds, names and the names of inline policies are used.
+        targets: The entities to read; only kinds, names and the names of inline policies are
+            used.
         decide: Returns the changes that an observed state needs; raises `ConflictError`.
         partition: The AWS partition that replies come from, such as ``aws``.
         timeout: The longest waiting since the last write, in seconds.
@@ -99,7 +100,7 @@ def reconcile(goal: Goal) -> Steps[Result]:
     """Converge on *goal*.
 
     Returns:
-        What was applied, and the state that was confirmed.
+        The changes that were applied, and the confirmed state.
 
     Raises:
         ConflictError: If a conflict is confirmed.
@@ -136,8 +137,8 @@ class _Call:
 
     Attributes:
         goal: The goal.
-        ledger: What the call has sent, and what came of it.
-        state: The last observation that had no conflict.
+        ledger: The record of the requests and their outcomes.
+        state: The last observed state that had no conflict.
         written_targets: The kind and name, in lower case, of each entity that a change was sent
             for.
     """
@@ -177,7 +178,7 @@ class _Call:
     def _observe(self) -> Steps[State]:
         """Read everything once; for a removal, confirm the entities for which no change is due.
 
-        Three parallel reads confirm them. Several rounds must agree if a read has contradicted, or
+        Three parallel reads confirm them. Several rounds must agree if a read has disagreed, or
         if an entity is missing that this call saw and did not try to delete. A role that a profile
         holds exists: IAM does not delete such a role.
         """
@@ -207,13 +208,13 @@ class _Call:
                 return seen.state
 
     def _contradicts(self, copy: State, idle: set[str], absent: set[str]) -> bool:
-        """Return whether *copy* shows more or less of *idle*, or needs a change of it."""
+        """Return whether *copy* shows other entities of *idle*, or needs a change of one."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
         return shown != idle - absent or not idle.isdisjoint(_targets_in(self._decide(copy)))
 
     @property
     def _kept(self) -> frozenset[str]:
-        """The kinds and names, in lower case, of what this call saw and did not try to delete."""
+        """The kinds and names of entities that this call saw and did not try to delete."""
         sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
         return self.ledger.known.observed.difference(
             each.target.lower() for each in sent if each.deletes
@@ -240,7 +241,7 @@ class _Call:
         """Return the changes that *state* needs, once no conflict is left.
 
         Args:
-            state: What was observed.
+            state: The observed state.
             confirmed: Whether parallel reads agreed on it.
 
         Raises:
@@ -301,7 +302,7 @@ class _Call:
         """Read what was written until reads agree; return the changes that are due then.
 
         Raises:
-            PropagationTimeoutError: If they still do not show it when the timeout has passed.
+            PropagationTimeoutError: If reads still do not show it when the timeout has passed.
         """
         base = self.state
         focus = self.written_targets | {each.lower() for each in base.unformed}
@@ -388,7 +389,7 @@ class _Call:
         return True
 
     def _lacks_account(self, changes: ChangeSet) -> bool:
-        """Return whether the account is not known, and ARNs that are half-built will tell it."""
+        """Return whether the account is needed and unknown, but an ARN will soon show it."""
         named = any(each.open_policies and not each.creates for each in changes)
         return named and not self._account and bool(self.state.unformed)
 
@@ -447,7 +448,7 @@ class _Call:
         raise refused_error(self._refused_among([change]), changes, self.ledger)
 
     def _unknown_principals(self, pending: Iterable[Change]) -> dict[str, tuple[str, str]]:
-        """Return the refused principals that the caller's account may have, with kind and name."""
+        """Return the refused principals that the caller's account may hold, with kind and name."""
         refused = self._refused_among(pending).values()
         if any(each.rule.verdict == "final" for each in refused):
             return {}

@@ -84,7 +84,7 @@ def remaining_changes(changes: ChangeSet, now: State) -> ChangeSet:
 def _differences(
     expected: Entity | None, found: Entity | None, remaining: list[Change]
 ) -> Iterator[Difference]:
-    """Yield where *found* is not as *expected*, in the fields that *remaining* depend on."""
+    """Yield how *found* differs from *expected*, in the fields that *remaining* depend on."""
     if expected is None or found is None:
         if expected is not found:
             exists = {True: "exists", False: "does not exist"}
@@ -103,7 +103,7 @@ def _differences(
 
 
 def _part_differences(change: Change, expected: Entity, found: Entity) -> Iterator[Difference]:
-    """Yield where the inline policy or the tags that *change* replaces are not as expected."""
+    """Yield the differences in the inline policy or the tags that *change* replaces."""
     if isinstance(change, (PutRolePolicy, PutUserPolicy)):
         named = [
             {str(each) for each in entity.inline_policies if each.name == change.policy.name}

@@ -1,7 +1,8 @@
 """The rules: what a refusal of a write means, given what this call knows.
 
-IAM is eventually consistent: for seconds one host may deny what another has stored, with the same
-code as for a mistake. So a rule depends on what this call did, and on what IAM's message names.
+IAM is eventually consistent: for some seconds, a host may not find what another host has stored.
+It returns the same code as for a mistake of the caller. So a rule depends on what this call did,
+and on what IAM's message names.
 Errors that are not listed are final. Sources: the API reference of IAM, and what users of AWS
 observed.
 """
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from cwagent_iam.requests import Refusal, Request
 
 Verdict: TypeAlias = Literal["retry", "observe", "look up", "final"]
-"""Send the request again after a pause; observe and diff again; look up the principals that the
-trust policy names; or fail."""
+"""The next step of the call: send the request again after a pause; observe and diff again; look up
+the principals that the trust policy names; or fail."""
 
 
 @attrs.frozen
@@ -81,9 +82,9 @@ class Rule:
     Attributes:
         operation: The prefix of the operations that it is for; empty for all.
         codes: AWS's error codes that it is for.
-        applies: Returns whether it is for a request that was refused, by AWS's message in lower
-            case and by what the call knows.
-        verdict: What the call does next.
+        applies: Returns whether it is for a refused request, given AWS's message in lower case and
+            the entities that the call knows to exist.
+        verdict: The next step of the call.
         reason: The reason for the pause, in events and logs.
         pace: The backoff. Default: `DENSE`.
     """
@@ -101,7 +102,7 @@ class Rule:
 _NOUNS = re.compile(
     r"\b(?:(role|user)|(?:instance[ -]?)?(profile)|polic(?:y|ies)|scope|boundary|principal|key)\b"
 )
-# A policy may have such a name. In AWS's sentences it says nothing.
+# Words of AWS's sentences. A policy may have one as its name, but finding it identifies nothing.
 _COMMON = re.compile(
     r"an?|and|arn|attached|be|cannot|does|entity|exist|for|found|in|is|it|name|named|no|not|of|or"
     r"|role|such|that|the|there|this|to|user|was|with"
@@ -220,9 +221,9 @@ RULES = (
     Rule("Remove", _MISS, _always, "observe", "the role may be out already", RIVALS),
     Rule("Delete", _MISS, _always, "observe", "it may be deleted already", RIVALS),
     Rule("", _MISS, _misses_created, "retry", "IAM does not show yet what the request needs"),
-    Rule("", _MISS, _misses_observed, "observe", "what the request needs was there", RIVALS),
+    Rule("", _MISS, _misses_observed, "observe", "what the request needs may be gone", RIVALS),
     Rule("", _TRUST, _trusts_created, "retry", "a principal of the trust policy is too new"),
-    Rule("", _TRUST, _trusts_observed, "observe", "a trusted principal was there", RIVALS),
+    Rule("", _TRUST, _trusts_observed, "observe", "a trusted principal may be gone", RIVALS),
     Rule("", _TRUST, _trusts_principals, "look up", "a principal of the trust policy may be new"),
     Rule("", ("ConcurrentModification",), _always, "retry", "others write to it", RIVALS),
     Rule("", ("EntityTemporarilyUnmodifiable",), _always, "retry", "the name is too new", SLOW),

@@ -1,9 +1,8 @@
-"""An AWS in memory: the sandbox.
+"""The sandbox: an AWS in memory, simulated by moto in this process.
 
-moto plays AWS, in this process. Around it the sandbox puts what moto leaves open, one function
-each: an environment without the caller's settings, the AWS-managed policies, the partitions that
-moto does not know, and a lock on the two ways to the network: a request that moto does not answer,
-and a client that outlives its sandbox.
+The sandbox adds what moto lacks, one function each: an environment without the caller's settings,
+the AWS-managed policies, the partitions that moto does not know, and a block on the network. The
+block stops requests that moto does not answer, and clients that outlive their sandbox.
 """
 
 from __future__ import annotations
@@ -52,16 +51,16 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
 
 _POLICIES = (
-    # the agent's own
+    # the agent's policies
     "CloudWatchAgentServerPolicy",
     "CloudWatchAgentAdminPolicy",
-    # what else the agent, or its bearer token, may need
+    # other policies that the agent, or its bearer token, may need
     "AWSXRayDaemonWriteAccess",
     "AWSXrayWriteOnlyAccess",
     "AmazonPrometheusRemoteWriteAccess",
     "CloudWatchAPIKeyAccess",
     "CloudWatchLogsAPIKeyAccess",
-    # what stands beside them on the roles of servers and containers
+    # policies that are often attached to the roles of servers and containers too
     "AmazonEC2ContainerRegistryReadOnly",
     "AmazonECSTaskExecutionRolePolicy",
     "AmazonEKSWorkerNodePolicy",
@@ -79,7 +78,7 @@ _POLICIES = (
 _NO_KEY = "testing"
 
 _Handler: TypeAlias = tuple[Any, ...]
-"""An entry of botocore's `BUILTIN_HANDLERS`: an event, a function, perhaps its place in line."""
+"""An entry of botocore's `BUILTIN_HANDLERS`: an event, a function, and perhaps its position."""
 
 
 @contextmanager
@@ -88,14 +87,13 @@ def sandbox(
     account_id: str = "123456789012",
     region: str = "us-east-1",
 ) -> Iterator[boto3.Session]:
-    """Open an AWS in memory, empty but for AWS-managed policies.
+    """Open an AWS in memory, empty except for AWS-managed policies.
 
-    The session is boto3's default session for the time being, so calls without a session come
-    here too. Settings for AWS in the environment and in ``~/.aws`` are out of sight. Nothing that
-    botocore sends while the sandbox is open reaches the network, whoever made the client; a client
-    made in the sandbox is of no use afterwards. All of it holds for the whole process, for every
-    thread, and is undone at the end. The first sandbox of a process takes about 0.2 seconds, each
-    further one about 0.01 seconds.
+    Until the sandbox closes, its session is boto3's default session, so calls without a session use
+    the sandbox too. Settings for AWS in the environment and in ``~/.aws`` are hidden. No request of
+    botocore reaches the network, from any client. A client that was created in the sandbox cannot
+    be used afterwards. All of this holds for every thread of the process, and is undone at the end.
+    The first sandbox of a process takes about 0.2 seconds to open, each further one about 0.01.
 
     Requests of several threads are carried out one at a time, because moto is not thread-safe.
     Nothing lags here, so pauses of this library take no real time: sleeping returns immediately and
@@ -107,15 +105,15 @@ def sandbox(
 
     Args:
         account_id: The account that the session's credentials belong to, 12 digits.
-        region: The session's region, any that botocore knows; it settles the partition.
+        region: The session's Region, any that botocore knows; it determines the partition.
 
     Yields:
-        A session with credentials that are valid nowhere.
+        A session with dummy credentials.
 
     Raises:
-        IntentError: When *account_id* or *region* is not as described.
-        RuntimeError: When another sandbox or a ``mock_aws`` is open. Clients raise it too: for a
-            request that moto does not answer, and for any request once their sandbox has closed.
+        IntentError: If *account_id* or *region* is invalid.
+        RuntimeError: If another sandbox or a ``mock_aws`` is open. Clients raise it too: for a
+            request that moto does not answer, and for any request after their sandbox has closed.
     """
     _check(account_id, region)
     _managed_policies()  # draws random ids, so do it before a seed is set
@@ -149,7 +147,7 @@ def _check(account_id: object, region: object) -> None:
 
 @contextmanager
 def _environment(region: str) -> Iterator[None]:
-    """Hide every setting for AWS and for moto, and show dummy ones."""
+    """Replace all settings for AWS and moto in the environment by dummy ones."""
     before = _take_settings()
     os.environ.update(
         AWS_ACCESS_KEY_ID=_NO_KEY,
@@ -194,13 +192,13 @@ def _new_session(region: str, handler: _Handler) -> boto3.Session:
     core.get_component("event_emitter").register_first(*handler[:2])
     core.register_component("data_loader", loader)
     session = boto3.Session(
-        # The environment has the keys too, but botocore may read it when the sandbox has closed.
+        # The environment has the keys too, but botocore may read it after the sandbox has closed.
         aws_access_key_id=_NO_KEY,
         aws_secret_access_key=_NO_KEY,
         region_name=region,
         botocore_session=core,
     )
-    # Every session of boto3 appends boto3's own directory to the list, which here is a shared one.
+    # Each boto3 session appends boto3's own directory to the list, which all sessions share here.
     loader.search_paths[:] = dict.fromkeys(loader.search_paths)
     return session
 
@@ -219,13 +217,13 @@ def _emitter(handlers: tuple[_Handler, ...]) -> HierarchicalEmitter:
 
 @functools.cache
 def _loader() -> Loader:
-    """Share AWS's API models between all sandboxes: reading IAM's anew takes 40 ms."""
+    """Share AWS's API models between all sandboxes: reading IAM's again takes 40 ms."""
     return create_loader()
 
 
 @functools.cache
 def _partitions() -> dict[str, str]:
-    """Map each region to its partition; ``aws-global`` and its like are no regions."""
+    """Map each Region to its partition; ``aws-global`` and the like are not Regions."""
     return {
         region: partition["id"]
         for partition in _loader().load_data("partitions")["partitions"]
@@ -246,9 +244,9 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
         patch.object(IAMBackend, "_init_aws_policies", _own_policies),
         missing_operations(),
         _all_partitions(),
-        # moto would list the methods of a class again for each request,
+        # moto would list the methods of a class again for each request.
         patch.object(core_responses, "method_names_from_class", _method_names),
-        # and 1,300 patterns of URLs for each sandbox. They are for the package requests only.
+        # moto would register 1,300 URL patterns for each sandbox; only `requests` needs them.
         patch.object(core_models, "RESPONSES_METHODS", []),
         # Not mock_aws(), which looks for a moto server when TEST_SERVER_MODE is set.
         MockAWS(config={"core": {"mock_credentials": False}}),
@@ -263,7 +261,7 @@ _method_names = functools.cache(method_names_from_class)
 def _one_at_a_time() -> Iterator[None]:
     """Carry out one request at a time, because moto is not thread-safe.
 
-    It iterates over dictionaries that other requests change, and loses counts of attachments.
+    moto iterates over dictionaries that other requests change, and loses counts of attachments.
     """
     # Some services of moto call others through boto3, on the same thread.
     lock = threading.RLock()
@@ -303,7 +301,7 @@ def _managed_policies() -> tuple[AWSManagedPolicy, ...]:
 
 @contextmanager
 def _all_partitions() -> Iterator[None]:
-    """Teach moto 5.2 the partitions that it takes for the commercial one."""
+    """Teach moto 5.2 the partitions that it treats as the commercial one."""
     partitions = _partitions()
     misread = {place: name for place, name in partitions.items() if get_partition(place) != name}
     # IAM of GovCloud is at iam.us-gov.amazonaws.com, from which moto reads a region "us-gov".
@@ -311,7 +309,7 @@ def _all_partitions() -> Iterator[None]:
     names = sorted(set(partitions.values()))
     arn_of_any = f"^arn:({'|'.join(names)})"
     before = PARTITION_NAMES.copy()
-    # In place, since moto's modules hold on to this one list.
+    # In place, because moto's modules refer to this one list.
     PARTITION_NAMES[:] = names
     try:
         with (
@@ -329,7 +327,7 @@ def _all_partitions() -> Iterator[None]:
 
 @contextmanager
 def _no_way_out() -> Iterator[_Handler]:
-    """Let nothing reach the network: from any client now, from the sandbox's clients ever."""
+    """Block the network: for all clients now, and for the sandbox's clients also afterwards."""
     closed = False
 
     def refuse_when_closed(**_event: object) -> None:
@@ -337,8 +335,8 @@ def _no_way_out() -> Iterator[_Handler]:
             msg = "the sandbox of this client has closed: make clients in the block that uses them"
             raise RuntimeError(msg)
 
-    # botocore gives its built-in handlers to each session that is made. First in line, because
-    # moto, if it is active for someone else by then, would carry out the request.
+    # botocore gives its built-in handlers to each new session. This one is called first, because
+    # moto would carry out the request if it is active again by then.
     handler = ("before-send", refuse_when_closed, REGISTER_FIRST)
     BUILTIN_HANDLERS.append(handler)
     try:
@@ -350,7 +348,7 @@ def _no_way_out() -> Iterator[_Handler]:
 
 
 def _refuse(_transport: URLLib3Session, request: AWSPreparedRequest) -> NoReturn:
-    """Stand in for the step that opens connections; only what nobody answered comes this far."""
+    """Raise instead of opening a connection: moto did not answer this request."""
     host = urlsplit(request.url).netloc
     msg = f"nothing in the sandbox answers {request.method} {host}, and no request leaves it"
     raise RuntimeError(msg)

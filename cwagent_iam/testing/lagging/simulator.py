@@ -1,4 +1,4 @@
-"""The lagging IAM: moto is the truth, and what each request gets to see of it is decided here."""
+"""The lagging IAM: moto holds the true state, and the simulator decides what each request sees."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _OTHER_PLANES: dict[str, Plane] = {"sts": "authz", "ec2": "ec2"}
 
 @attrs.define(kw_only=True)
 class LaggyIAM:
-    """A lagging IAM that is open.
+    """A lagging IAM, open until the end of its block.
 
     Attributes:
         session: A session whose clients use it, with its faults.
@@ -138,7 +138,7 @@ class LaggyIAM:
                 self.clock.now = max(latest, self.clock.now)
 
     def process(self, moto: Callable[[], Reply | None], request: AWSPreparedRequest) -> Any:
-        """Return the reply to *request*, of *moto* or of a fault. Any thread may call this."""
+        """Return the reply to *request*, from *moto* or from a fault. Any thread may call this."""
         with self._lock:
             sent = sent_as(request, len(self.trace) + 1)
             if sent.client == _TRUTH:
@@ -173,7 +173,7 @@ class LaggyIAM:
         return entry
 
     def _dated(self, reply: Reply) -> Reply:
-        """Put the time of this IAM into a reply, where moto has put the real one."""
+        """Return the reply with the time of this IAM instead of the real time."""
         status, headers, body = reply
         date = formatdate(self.clock.now, usegmt=True)
         return status, {**headers, "date": date}, body
@@ -207,9 +207,9 @@ class LaggyIAM:
 
     def _serve(self, moto: Callable[[], Reply | None], sent: Sent, entry: Request) -> Any:
         if get_account_id_from(sent.access_key) != self._iam.account_id:
-            return moto()  # what other accounts hold does not lag
+            return moto()  # other accounts do not lag
         if sent.access_key in self._iam.access_keys:
-            self._replies.clear()  # because moto notes that the key was used
+            self._replies.clear()  # because moto records the use of the key
         entry.replica = self._route(sent)
         home = f"arn:{self._iam.partition}:iam::{self._iam.account_id}:"
         view = View(self._versions, "authz", entry.replica, self.clock.now, home)
@@ -241,7 +241,7 @@ class LaggyIAM:
                 return router[min(place, len(router) - 1)]
 
     def _read(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
-        """Let moto read what a replica knows; what is settled is the same in truth and in view."""
+        """Let moto read the state of a replica, in which unsettled changes may be missing."""
         late: dict[tuple[str, str], Any] = {}
         seen: list[tuple[int, bool]] = []
         for key in self._versions.unsettled(view.now) if view.replica is not None else ():
@@ -250,7 +250,7 @@ class LaggyIAM:
             built = view.replica is None or version.built[view.replica] <= view.now
             late[key] = known if built or known is None else half_built(known)
             seen.append((id(version), built))
-        # Confirming reads are equal ones: until something is written, moto answers each only once.
+        # Parallel reads are equal requests: until the next write, moto answers each only once.
         same = (sent.operation, sent.body, *seen)
         if same not in self._replies or sent.operation == "GetAccessKeyLastUsed":
             with showing(self._iam, late):
@@ -258,7 +258,7 @@ class LaggyIAM:
         return self._replies[same]
 
     def _write(self, moto: Callable[[], Reply | None], view: View, sent: Sent) -> Any:
-        """Let moto write, unless a replica or another client is in the way."""
+        """Let moto write, unless a stale replica or a concurrent writer causes a refusal."""
         truthful = self._random.random() >= self._profile.stale_writes
         refused = refused_by_iam(view.truth if truthful else view, sent)
         if refused:
@@ -271,7 +271,7 @@ class LaggyIAM:
         return in_words_of_aws(reply, view.truth, sent)
 
     def _carry_out(self, moto: Callable[[], Reply | None], *, lagging: bool) -> Any:
-        """Let moto write, and note what that has changed."""
+        """Let moto write, and record what it changed."""
         reply = moto()
         self._replies.clear()
         now = {key: frozen(thing, self._iam) for key, thing in things(self._iam).items()}
@@ -294,11 +294,11 @@ def laggy_iam(
 ) -> Iterator[LaggyIAM]:
     """Open a sandbox whose IAM is eventually consistent, throttles, and loses replies.
 
-    No real time passes: this library (where no other clock is given), botocore and the simulator
-    share one clock. All chance comes from *seed*, so a run can be repeated; when the block ends
-    with an error, the requests so far are noted on it. With `strict_iam` in the same block IAM is
-    strict too: what is late, lost or throttled is decided first, and what strict IAM refuses is
-    not done.
+    No real time passes: botocore, the simulator and this library share one clock, unless a call is
+    given another one. *seed* decides everything random, so a run can be repeated. If the block ends
+    with an error, a note on the error lists the requests so far. `strict_iam` can be used in the
+    same block: lag, loss and throttling are decided first, and a request that strict IAM refuses
+    changes nothing.
 
     Requests that this library sends at the same time are a batch. They start at the same time, are
     carried out in an order that *seed* decides, and take as long as the slowest of them. Requests
@@ -311,11 +311,11 @@ def laggy_iam(
         region: The session's Region, which decides the partition.
 
     Yields:
-        The open IAM.
+        The lagging IAM.
 
     Raises:
-        IntentError: When there is no such profile.
-        RuntimeError: When another sandbox is open.
+        IntentError: If there is no such profile.
+        RuntimeError: If another sandbox is open.
     """
     if not isinstance(profile, Profile) and profile not in PROFILES:
         rule = f"must be a Profile or one of {', '.join(PROFILES)}"
