@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from cwagent_iam.arguments import plain, refuse, reject
+from cwagent_iam.arguments import is_collection, plain, refuse, reject
 from cwagent_iam.changes import AgentRole, AgentUser, ChangeSet, DeleteAccessKey, Result
 from cwagent_iam.changes.base import BaseChange
 from cwagent_iam.credentials.delivering import ensure_key
@@ -212,7 +212,8 @@ def apply(
         PropagationTimeoutError: If all changes were applied, but IAM does not show them in time.
     """
     given: object = changes
-    if not isinstance(given, ChangeSet) or not all(isinstance(each, BaseChange) for each in given):
+    held: object = given.changes if isinstance(given, ChangeSet) else None
+    if not is_collection(held) or not all(isinstance(each, BaseChange) for each in held):
         reject("changes", changes, "must be a ChangeSet, as preview and diff return it")
     executor = Executor.of(session, iam, propagation, on_event)
     goal = Goal(
@@ -222,11 +223,7 @@ def apply(
         timeout=executor.propagation.timeout,
         removes=any(change.deletes or isinstance(change, DeleteAccessKey) for change in changes),
     )
-    result = executor.run(reconcile(goal))
-    read = {each.target.lower() for each in goal.targets}
-    others = (each for each in changes.observed.entities if each.target.lower() not in read)
-    state = State.of([*others, *result.state.entities])
-    return executor.finish(attrs.evolve(result, state=state))
+    return executor.finish(executor.run(reconcile(goal)))
 
 
 def remove(

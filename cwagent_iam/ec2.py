@@ -149,8 +149,8 @@ def confirmed_by_ec2(
         names: The names of the profiles.
         launch: The launch to dry-run, without its profile.
         region: The Region of the client, for the answers.
-        timeout: The longest waiting in all, in seconds. Then dry runs go on without pauses, but
-            only as long as they find the profiles.
+        timeout: The longest waiting in all, in seconds; at least one pause precedes an error. Then
+            dry runs go on without pauses, but only as long as they find the profiles.
 
     Returns:
         An answer for each profile: visible, or unknown if EC2's answer does not say.
@@ -179,8 +179,9 @@ def confirmed_by_ec2(
             wait = DENSE.wait(rounds_missed, missed[0].reason)
         if not any(_is_pending(answers[name], streak[name]) for name in streak):
             break
-        if waited + wait.least <= timeout:
-            waited += yield attrs.evolve(wait, most=min(wait.most, timeout - waited))
+        if waited + wait.least <= timeout or (missed and not waited):
+            most = max(wait.least, min(wait.most, timeout - waited))
+            waited += yield attrs.evolve(wait, most=most)
         elif missed:
             raise PropagationTimeoutError(
                 missing=(),

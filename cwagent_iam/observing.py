@@ -248,8 +248,7 @@ def _entity(answers: Sequence[tuple[Request, Outcome]], partition: str) -> Entit
         return None
     content = content_of(request, outcome)
     details = _Details(others, partition)
-    date = outcome.date if isinstance(outcome, Reply) else None
-    return parse_reply(request, lambda: _build_entity(request.row.result, content, date, details))
+    return parse_reply(request, lambda: _build_entity(request.row.result, content, details))
 
 
 def parse_reply(request: Request, parse: Callable[[], T]) -> T:
@@ -318,9 +317,7 @@ def _items_of(request: Request, reply: Mapping[str, Any]) -> Sequence[Any]:
     return items
 
 
-def _build_entity(
-    kind: str, content: Mapping[str, Any], date: float | None, details: _Details
-) -> Entity:
+def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> Entity:
     """Return the entity that was read; only a managed one has its dependents."""
     seen = content[kind]
     facts: dict[str, Any] = {
@@ -328,7 +325,6 @@ def _build_entity(
         "path": seen["Path"],
         "tags": _tags(seen),
         "arn": seen["Arn"],
-        "age": None if date is None else date - seen["CreateDate"].timestamp(),
     }
     if kind != InstanceProfile.__name__:
         facts |= {

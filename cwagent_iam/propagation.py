@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cwagent_iam.arguments import reject
+from cwagent_iam.arguments import refuse
+from cwagent_iam.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-
-def _check_in_flight(_: object, __: object, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not value >= 1:
-        reject("max_in_flight", value, "must be a whole number of requests, 1 or more")
-
-
-def _check_timeout(_: object, __: object, value: object) -> None:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
-        reject("timeout", value, "must be a number of seconds, 0 or more")
+    from collections.abc import Callable, Iterator, Sequence
 
 
 # Looked up at each use, so that `laggy_iam` can replace the clock of calls that got none.
@@ -56,13 +47,30 @@ class Propagation:
             runs threads.
 
     Raises:
-        IntentError: If *timeout* or *max_in_flight* is out of range.
+        IntentError: If a number is out of range, or a function is not callable. It lists all
+            problems.
     """
 
-    timeout: float = attrs.field(default=60.0, validator=_check_timeout)
+    timeout: float = 60.0
     clock: Callable[[], float] = _clock
     sleep: Callable[[float], None] = _sleep
     random: Callable[[], float] = random.random
     now: Callable[[], float] = _now
-    max_in_flight: int = attrs.field(default=8, validator=_check_in_flight)
+    max_in_flight: int = 8
     side_by_side: Callable[[Sequence[Callable[[], object]], int], None] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the settings."""
+        refuse(_problems(self))
+
+
+def _problems(settings: Any) -> Iterator[Problem]:
+    seconds, most = settings.timeout, settings.max_in_flight
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not seconds >= 0:
+        yield Problem.of("timeout", seconds, "must be a number of seconds, 0 or more")
+    if not isinstance(most, int) or isinstance(most, bool) or not most >= 1:
+        yield Problem.of("max_in_flight", most, "must be a whole number of requests, 1 or more")
+    for name in ("clock", "sleep", "random", "now", "side_by_side"):
+        value = getattr(settings, name)
+        if not callable(value) and (name, value) != ("side_by_side", None):
+            yield Problem.of(name, value, "must be a function, as Propagation documents it")

@@ -268,6 +268,7 @@ Outcome: TypeAlias = Reply | Refusal
 """The outcome of a request."""
 
 
+@attrs.define(eq=False, slots=False)
 class Interrupted(BaseException):
     """Raised into a generator when a `Send` was interrupted; ``__cause__`` is the interrupt.
 
@@ -275,10 +276,7 @@ class Interrupted(BaseException):
         outcomes: The outcome of each request; `None` for one that was not sent.
     """
 
-    def __init__(self, outcomes: tuple[Outcome | None, ...]) -> None:
-        """Set the outcomes."""
-        super().__init__(outcomes)
-        self.outcomes = outcomes
+    outcomes: tuple[Outcome | None, ...]
 
 
 @attrs.frozen

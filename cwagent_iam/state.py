@@ -62,8 +62,6 @@ class _Entity:
         arn: The ARN, once IAM has given it.
         dependents: What else hangs on it that this library never makes, each in words. Read only
             for removal, because IAM deletes nothing that something hangs on.
-        age: How long ago AWS created it, in seconds by AWS's own clock when it was read; `None` if
-            not known.
     """
 
     kind: ClassVar[Kind]
@@ -73,7 +71,6 @@ class _Entity:
     tags: Tags = ()
     arn: str | None = attrs.field(default=None, eq=False)
     dependents: frozenset[str] = attrs.field(default=frozenset(), eq=False)
-    age: float | None = attrs.field(default=None, eq=False)
 
     @property
     def target(self) -> str:

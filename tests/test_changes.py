@@ -467,6 +467,14 @@ BLOCKED: dict[str, tuple[Change, Entity]] = {
     "a role with another trust": (CREATE, attrs.evolve(ROLE, trust=NOBODY)),
     "a role in another letter case": (CREATE, attrs.evolve(ROLE, name="r")),
     "a role without the tags": (CREATE, attrs.evolve(ROLE, tags=())),
+    "a role with another value of a tag": (
+        CREATE,
+        attrs.evolve(ROLE, tags=((MANAGED_TAG[0].lower(), "other"),)),
+    ),
+    "a role with another description": (
+        attrs.evolve(CREATE, description="a\n\nb"),
+        attrs.evolve(ROLE, description="a\nb"),
+    ),
     "a role elsewhere": (attrs.evolve(CREATE, path="/a/"), attrs.evolve(ROLE, path="/b/")),
     "a role with a namesake of the boundary": (
         attrs.evolve(CREATE, permissions_boundary=OPEN),
@@ -496,6 +504,18 @@ def test_what_keeps_a_change_from_being_made(change: Change, there: Entity) -> N
 MADE: dict[str, tuple[Change, Entity]] = {
     "with what only IAM knows": (CREATE, ROLE),
     "with what somebody added": (CREATE, attrs.evolve(ROLE, policies=SERVER, description="x")),
+    "with a tag of another process": (
+        CREATE,
+        attrs.evolve(ROLE, tags=(("CreatedBy", "bot"), MANAGED_TAG)),
+    ),
+    "with a tag key in another letter case": (
+        CREATE,
+        attrs.evolve(ROLE, tags=((MANAGED_TAG[0].upper(), MANAGED_TAG[1]),)),
+    ),
+    "with line ends as in XML": (
+        attrs.evolve(CREATE, description="a\r\nb\rc"),
+        attrs.evolve(ROLE, description="a\nb\nc"),
+    ),
     "with the boundary, whose account was open": (
         attrs.evolve(CREATE, permissions_boundary=OPEN),
         attrs.evolve(ROLE, permissions_boundary=OWN),

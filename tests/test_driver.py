@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from cwagent_iam import ChangeSet
+from cwagent_iam import ChangeSet, IntentError, Result, State, diff, plan_agent_user
 from cwagent_iam.aws.clients import Clients
 from cwagent_iam.events import Planned, Waiting
 from cwagent_iam.executor.driver import Emitter, Executor
@@ -151,6 +151,22 @@ class TestErrors:
             drive(steps(), virtual_time, on_event=fail)
         assert caught.value is error
         assert (error.__cause__, error.__context__) == (None, None)
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError(), IntentError(problems=())])
+    def test_after_the_last_change(self, error: BaseException) -> None:
+        """An exception of `on_event` for `Done` passes, with what was applied."""
+
+        def fail(_event: object) -> None:
+            raise error
+
+        result = Result(changes=diff(plan_agent_user("U"), State()).changes[:1], state=State())
+        with pytest.raises(type(error)) as caught:
+            Executor.of(on_event=fail).finish(result)
+        assert caught.value is error
+        if isinstance(error, IntentError):
+            assert error.applied == result.changes
+        else:
+            assert error.__notes__ == ["Already applied: CreateUser (user U)."]
 
     def test_caught(self, virtual_time: VirtualTime) -> None:
         """The generator may catch it, and go on."""

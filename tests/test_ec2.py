@@ -14,6 +14,7 @@ from cwagent_iam import IntentError, PropagationTimeoutError, ensure, ensure_age
 from cwagent_iam.ec2 import confirmed_by_ec2, launch_for
 from cwagent_iam.errors import CredentialsError
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
+from cwagent_iam.reconcile.rules import DENSE
 from cwagent_iam.requests import Refusal, Reply, Unsent
 from cwagent_iam.testing import Fault, laggy_iam
 from cwagent_iam.visibility import EC2Answer, EC2Launch
@@ -280,21 +281,29 @@ class TestWait:
     @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
     @pytest.mark.parametrize("timeout", [0, 0.3, 5.0, 60.0])
     def test_bound(self, chance: float, timeout: float) -> None:
-        """Whatever chance does, pauses end within the time."""
+        """Pauses end within the time, or after the least first pause if that is longer."""
         world = scripted([NO_PROFILE])
         world.chance = chance
         with pytest.raises(PropagationTimeoutError) as caught:
             world.run(confirmed_by_ec2([NAME], EC2Launch(), region=None, timeout=timeout))
-        assert caught.value.seconds <= timeout
+        assert caught.value.seconds <= max(timeout, DENSE.wait(1, "").least)
 
     def test_out_of_time(self) -> None:
         """The error names the profile, how often EC2 was asked, and EC2's own last words."""
         cause = ValueError("of the SDK")
         world, error = missed([GOOD, attrs.evolve(NO_PROFILE, error=cause)], 0)
         assert (error.unknown_to_ec2, error.missing) == ((NAME,), ())
-        assert (error.attempts, world.waits) == (2, [])
+        assert (error.attempts, len(world.waits)) == (3, 1)
         assert error.last_error == f"InvalidParameterValue: {NOT_KNOWN}"
         assert error.__cause__ is cause
+
+    @pytest.mark.parametrize("timeout", [0, 0.1])
+    def test_one_pause(self, timeout: float) -> None:
+        """Without enough time, one pause precedes the error, and may make it unnecessary."""
+        world, error = missed([NO_PROFILE], timeout)
+        assert (error.attempts, error.seconds, len(world.waits)) == (2, 0.125, 1)
+        _, (answer,) = asking([NO_PROFILE, GOOD], timeout=timeout)
+        assert answer.visibility == "VISIBLE"
 
     def test_no_time(self) -> None:
         """Without any time it is asked on, without pauses, as long as it knows the profile."""

@@ -153,11 +153,13 @@ class TestAccount:
     @pytest.mark.parametrize(
         ("refused", "kind"), [(DENIED, ApplyError), (UNSENT, CredentialsError)]
     )
-    def test_refused(self, refused: Refusal, kind: type[Exception]) -> None:
+    def test_refused(self, refused: Refusal, kind: type[ApplyError | CredentialsError]) -> None:
         """A refused lookup fails, and names the permission that it needs."""
         world = self.look_up(refused)
         with pytest.raises(kind) as caught:
             world.ensure(BOUNDED)
         if kind is ApplyError:
+            assert str(caught.value).startswith("ListPolicies")
+            assert [each.operation for each in caught.value.refusals] == ["ListPolicies"]
             assert "iam:ListPolicies" in str(caught.value)
         assert world.things == {}

@@ -104,7 +104,7 @@ class TestState:
     """The state that replies show."""
 
     def test_role(self) -> None:
-        """A role is read with all fields that intent can name, its ARN and its age."""
+        """A role is read with all fields that intent can name, and its ARN."""
         world = World()
         world.do(
             "CreateRole",
@@ -121,7 +121,6 @@ class TestState:
             "PutRolePolicy", RoleName=ROLE, PolicyName="Tags", PolicyDocument=json.dumps(ALLOW)
         )
         world.things[KEY]["seen"]["SourceRoleTemplate"] = {"TemplateArn": "arn:template"}
-        world.now += 90
         (observation,) = seen(world, WITH_INLINE)
         role = observation.state.find(Role, ROLE)
         assert role == Role(
@@ -136,17 +135,17 @@ class TestState:
             tags=(("a", ""), ("b", "2")),
         )
         assert role is not None
-        assert (role.age, role.source_role_template) == (90, "arn:template")
+        assert role.source_role_template == "arn:template"
         assert role.arn == f"arn:aws:iam::{ACCOUNT}:role/agents/{ROLE}"
         assert observation.last_miss == no_such("profile")
 
     def test_user_and_profile(self) -> None:
         """A user and a profile are read likewise; a field that a reply lacks is IAM's default."""
-        world = made(ROLE_PLAN, USER_PLAN, age=7)
+        world = made(ROLE_PLAN, USER_PLAN)
         user, profile = found(world, User, USER), found(world, InstanceProfile)
         assert user == attrs.evolve(USER_PLAN.entities[0], path="/")
         assert profile == attrs.evolve(ROLE_PLAN.entities[1], path="/")
-        assert (user.age, profile.age, user.arn) == (7, 7, f"arn:aws:iam::{ACCOUNT}:user/{USER}")
+        assert user.arn == f"arn:aws:iam::{ACCOUNT}:user/{USER}"
         world.things[PERSON]["seen"].pop("Tags")
         assert found(world, User, USER).tags == ()
         assert found(world).description == ""
@@ -171,14 +170,6 @@ class TestState:
         world.things[PERSON]["seen"]["Arn"] = "AIDAABC"
         (observation,) = seen(world, USER_PLAN)
         assert observation.state.unformed == (f"user {USER}",)
-
-    def test_no_date(self) -> None:
-        """Without AWS's date the age is not known."""
-        world = made(USER_PLAN)
-        reply = world.answer(Request.of("GetUser", UserName=USER))
-        assert isinstance(reply, Reply)
-        world.script["GetUser"] = [attrs.evolve(reply, date=None)]
-        assert found(world, User, USER).age is None
 
     def test_host_that_is_behind(self) -> None:
         """If only one host knows the role, it is observed without policies."""

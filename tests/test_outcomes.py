@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import ssl
 from types import SimpleNamespace
@@ -25,6 +24,8 @@ from cwagent_iam.requests import OPERATIONS, Refusal, Reply, Request, Unsent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from cwagent_iam.requests import Transient
 
 READ = Request.of("GetRole", RoleName="R")
 WRITE = Request.of("DeleteRole", RoleName="R")
@@ -94,9 +95,21 @@ NO_CREDENTIALS: list[Exception] = [
     sdk.ProfileNotFound(profile="p"),
     sdk.SSOTokenLoadError(error_msg="m"),
     sdk.UnauthorizedSSOTokenError(),
-    FileNotFoundError(2, "No such file", "/var/run/secrets/token"),
-    RuntimeError("the refreshed credentials are still expired"),
 ]
+
+
+class OddError(Exception):
+    """An error of a credential provider that has something else where botocore's have details."""
+
+    kwargs = None
+
+
+class BareError(sdk.BotoCoreError):
+    """An error of a credential provider that has no details, although botocore's have them."""
+
+    def __init__(self, words: str) -> None:
+        """Do without the constructor of botocore's errors, which keeps the details."""
+        Exception.__init__(self, words)
 
 
 def name(error: object) -> str:
@@ -191,6 +204,40 @@ class TestOurRequest:
         assert refusal == Refusal(code=None, message=words, unacknowledged=lost)
 
     @pytest.mark.parametrize(
+        ("error", "transient"),
+        [
+            (OSError(28, "No space left on device"), None),
+            (RuntimeError("a defect"), None),
+            (TimeoutError("slow"), "unreachable"),
+            (ConnectionResetError("reset"), "unreachable"),
+        ],
+        ids=name,
+    )
+    @pytest.mark.parametrize("where", ["after-call", "wrapper"])
+    def test_raised_after_the_reply(
+        self, session: boto3.Session, error: Exception, transient: Transient | None, where: str
+    ) -> None:
+        """A write is unacknowledged if a handler or a wrapper of the client raises after it."""
+        iam = session.client("iam")
+        create = iam.create_role
+
+        def fail(**arguments: Any) -> None:
+            if where == "wrapper":
+                create(**arguments)
+            raise error
+
+        client: Any = SimpleNamespace(create_role=fail)
+        if where == "after-call":
+            client = iam
+            client.meta.events.register("after-call.iam.CreateRole", fail)
+        outcome = attempt(client, CREATE)
+        words = f"{type(error).__name__}: {error}"
+        assert outcome == Refusal(
+            code=None, message=words, unacknowledged=True, transient=transient
+        )
+        assert [each["RoleName"] for each in iam.list_roles()["Roles"]] == ["R"]
+
+    @pytest.mark.parametrize(
         ("reply", "code", "message"),
         [
             (None, None, str(sdk.ClientError({}, "GetRole"))),
@@ -267,8 +314,6 @@ class TestCredentials:
             (sdk.TokenRetrievalError(provider="sso", error_msg="m"), "sso", None),
             (sdk.EndpointConnectionError(endpoint_url=STS), "", "unreachable"),
             (sdk.ReadTimeoutError(endpoint_url=STS), "", "failing"),
-            (builtins.ConnectionResetError("reset"), "", "unreachable"),
-            (builtins.TimeoutError("slow"), "", "unreachable"),
         ],
     )
     def test_step(self, error: Exception, step: str, transient: str | None) -> None:
@@ -296,6 +341,10 @@ class TestCredentials:
             (refused("Throttling", 400, "CreateRole"), "throttled"),
             (FileNotFoundError(2, "No such file or directory", "/token"), None),
             (ConnectionResetError("reset"), "unreachable"),
+            (TimeoutError("slow"), "unreachable"),
+            (RuntimeError("the refreshed credentials are still expired"), None),
+            (OddError("kwargs is None"), None),
+            (BareError("there are no kwargs"), None),
             (KeyError("AccessKeyId"), None),
             (json.JSONDecodeError("Expecting value", "", 0), None),
             (ZeroDivisionError("by zero"), None),

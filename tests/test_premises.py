@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from cwagent_iam import SERVER_POLICY, ChangeSet, InlinePolicy, changes as the
+from cwagent_iam import (
+    SERVER_POLICY,
+    ChangeSet,
+    InlinePolicy,
+    apply,
+    changes as the,
+    ensure,
+    observe,
+    preview,
+)
 from cwagent_iam.differ import diff
-from cwagent_iam.errors import ConflictError
+from cwagent_iam.errors import ConflictError, IntentError
+from cwagent_iam.events import Applied
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import Goal, reconcile
 from cwagent_iam.reconcile.premises import entities_to_read, remaining_changes
@@ -21,6 +31,8 @@ from tests.core import ACCOUNT, ROLE, ROLE_PLAN, USER, USER_PLAN, World, made, o
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import boto3
 
     from cwagent_iam.changes import Result
 
@@ -114,6 +126,45 @@ class TestApplied:
         world = made()
         assert not applied(world, ChangeSet()).changed
         assert world.sends == []
+
+    @pytest.mark.parametrize("missing", [(), (PROFILE,)], ids=["role", "profile"])
+    def test_reads(self, missing: tuple[str, ...]) -> None:
+        """All entities that the changes were computed from are read, in one round trip."""
+        world = made()
+        world.things[PROFILE]["seen"]["Roles"] = []
+        for each in missing:
+            del world.things[each]
+        changes = diff(ROLE_PLAN, world.seen())
+        assert {each.target for each in changes} == {f"instance-profile {ROLE}"}
+        assert len(entities_to_read(changes)) == 2
+        result = applied(world, changes)
+        reads = {request.operation for request in world.sends[0]}
+        assert reads == {"GetRole", "ListAttachedRolePolicies", "GetInstanceProfile"}
+        assert len(world.sends) == 1 + len(changes) + 1
+        assert set(result.arns) == {("role", ROLE), ("instance-profile", ROLE)}
+
+    def test_state(self, session: boto3.Session) -> None:
+        """The state of the result is what IAM shows, also for entities without changes."""
+        iam = session.client("iam")
+        ensure(ROLE_PLAN, session=session)
+        iam.detach_role_policy(RoleName=ROLE, PolicyArn=SERVER_POLICY.arn("aws"))
+        changes = preview(ROLE_PLAN, session=session)
+        iam.tag_instance_profile(InstanceProfileName=ROLE, Tags=[{"Key": "Cost", "Value": "9"}])
+        assert apply(changes, session=session).state == observe(ROLE_PLAN, session=session)
+
+    def test_created_as_iam_stores_it(self, session: boto3.Session) -> None:
+        """A creation counts as done with more tags, and with line ends as in IAM's replies."""
+
+        def tag(event: object) -> None:
+            if isinstance(event, Applied) and event.change.creates:
+                iam.tag_role(RoleName=ROLE, Tags=[{"Key": "CreatedBy", "Value": "bot"}])
+
+        iam = session.client("iam")
+        desired = plan_agent_role(description="a\r\nb", instance_profile=False)
+        changes = preview(desired, session=session)
+        result = apply(changes, session=session, on_event=tag)
+        assert result.changes == changes.changes
+        assert not apply(changes, session=session).changed
 
     def test_by_hand(self) -> None:
         """A ChangeSet that was built by hand determines the reads, for each kind."""
@@ -223,6 +274,44 @@ class TestRefused:
             applied(world, changes)
         assert set(find(target, caught.value)) == fields
         assert world.writes == []
+
+    @pytest.mark.parametrize(
+        "meanwhile",
+        ["not managed", "managed by another", "of a stack", "gone", "trust", "boundary"],
+    )
+    @pytest.mark.parametrize("change_of_profile", ["add", "create and add"])
+    def test_changed_without_changes(self, meanwhile: str, change_of_profile: str) -> None:
+        """An entity that the changes depend on must be unchanged too, or nothing is written."""
+        world = made()
+        world.things[PROFILE]["seen"]["Roles"] = []
+        if change_of_profile == "create and add":
+            del world.things[PROFILE]
+        changes = diff(ROLE_PLAN, world.seen())
+        assert {each.target for each in changes} == {f"instance-profile {ROLE}"}
+        happens, target, fields = MEANWHILE[meanwhile]
+        happens(world)
+        with pytest.raises(ConflictError) as caught:
+            applied(world, changes)
+        assert set(find(target, caught.value)) == fields
+        assert world.writes == []
+
+    def test_other_account_without_the_target(self) -> None:
+        """Accounts are compared also where the entity to create does not exist."""
+        world, elsewhere = made(), made()
+        for each in (world, elsewhere):
+            del each.things[PROFILE]
+        changes = diff(ROLE_PLAN, world.seen())
+        role = elsewhere.things[KEY]["seen"]
+        role["Arn"] = role["Arn"].replace(ACCOUNT, "9" * 12)
+        with pytest.raises(ConflictError, match="account 999999999999 is not the account"):
+            applied(elsewhere, changes)
+        assert (len(elsewhere.sends), elsewhere.writes) == (1, [])
+
+    @pytest.mark.parametrize("given", [None, 5, iter(())])
+    def test_no_changes_in_it(self, given: Any) -> None:
+        """A ChangeSet of anything but a collection is an `IntentError`."""
+        with pytest.raises(IntentError, match="must be a ChangeSet, as preview and diff return"):
+            apply(ChangeSet(given))
 
     def test_late(self) -> None:
         """A mismatch is confirmed like a conflict, so that one stale read is not an error."""

@@ -26,6 +26,31 @@ def test_max_in_flight(max_in_flight: Any) -> None:
         Propagation(max_in_flight=max_in_flight)
 
 
+@pytest.mark.parametrize("name", ["clock", "sleep", "random", "now", "side_by_side"])
+@pytest.mark.parametrize("value", [3, "time.sleep", False])
+def test_functions(name: str, value: Any) -> None:
+    """A value that cannot be called is refused, by name, value and rule."""
+    with pytest.raises(IntentError) as caught:
+        Propagation(**{name: value})
+    rule = "must be a function, as Propagation documents it"
+    assert str(caught.value) == f"{name}={value!r}: {rule}"
+
+
+def test_a_function_that_is_missing() -> None:
+    """`None` is a value of `side_by_side` only."""
+    nothing: Any = None
+    with pytest.raises(IntentError, match=r"^clock=None: must be a function"):
+        Propagation(clock=nothing, side_by_side=None)
+
+
+def test_all_at_once() -> None:
+    """The error lists all problems."""
+    bad: dict[str, Any] = dict.fromkeys(attrs.fields_dict(Propagation), "3")
+    with pytest.raises(IntentError) as caught:
+        Propagation(**bad)
+    assert {each.argument for each in caught.value.problems} == bad.keys()
+
+
 @pytest.mark.parametrize("timeout", [0, 0.0, 1, 3600.5, math.inf])
 def test_good(timeout: float) -> None:
     """Any number of seconds from 0, and any number of requests from 1, is kept as it is."""

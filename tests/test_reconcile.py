@@ -21,7 +21,7 @@ from cwagent_iam.errors import (
 from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
 from cwagent_iam.planners import plan_agent_role
 from cwagent_iam.reconcile.loop import preview, reconcile
-from cwagent_iam.requests import OPERATIONS, Unsent
+from cwagent_iam.requests import OPERATIONS, Interrupted, Send, Unsent
 from cwagent_iam.state import InstanceProfile, Role
 from tests.core import (
     ACCOUNT,
@@ -411,6 +411,31 @@ class TestInterrupts:
         doubt = f"May have been applied: CreateRole (role {ROLE})."
         done = f"Already applied: CreateInstanceProfile (instance-profile {ROLE})."
         assert notes == [[], [doubt], [done, doubt]][sent]
+
+    def test_after_the_replies(self) -> None:
+        """An interrupt between the replies and their record names all that was in flight."""
+        steps, world = reconcile(to_ensure(USER_PLAN)), World()
+        effect = next(steps)
+        while not (isinstance(effect, Send) and not effect.requests[0].row.reads):
+            effect = steps.send(world.perform(effect))
+        world.perform(effect)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            steps.throw(KeyboardInterrupt())
+        assert caught.value.__notes__ == [f"May have been applied: CreateUser (user {USER})."]
+
+    def test_error_within_a_pause(self) -> None:
+        """The error of another call, made within a pause of the transport, has what was applied."""
+        with pytest.raises(ApplyError) as inner:
+            World(script={"AttachUserPolicy": [DENIED]}).ensure(USER_PLAN)
+        steps, world = reconcile(to_ensure(USER_PLAN)), World()
+        effect = next(steps)
+        while not (isinstance(effect, Send) and "AttachUserPolicy" in world.requests):
+            effect = steps.send(world.perform(effect))
+        stop = Interrupted((None,) * len(effect.requests))
+        stop.__cause__ = inner.value
+        with pytest.raises(Interrupted):
+            steps.throw(stop)
+        assert operations(inner.value.applied) == ["CreateUser", "AttachUserPolicy", "CreateUser"]
 
     def test_error_of_a_caller(self) -> None:
         """Any other error that an effect raises passes through, with the same notes."""

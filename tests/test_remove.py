@@ -175,8 +175,8 @@ class TestMeanwhile:
         assert (caught.value.code, caught.value.applied) == ("DeleteConflict", ())
         assert 50 < round(sum(pauses(world)), 6) <= 60
 
-    @pytest.mark.parametrize(("age", "waits"), [(1.0, [0.5, 1.0, 2.0, 2.0]), (999.0, [0.5, 0.5])])
-    def test_foreign(self, age: float, waits: list[float]) -> None:
+    @pytest.mark.parametrize("age", [1.0, 999.0])
+    def test_foreign(self, age: float) -> None:
         """What another process attaches meanwhile stops the removal, once the conflict stands."""
         world = made(ROLE_PLAN, age=age)
 
@@ -188,7 +188,7 @@ class TestMeanwhile:
             world.remove()
         beside = ["DetachRolePolicy", "RemoveRoleFromInstanceProfile", "DeleteInstanceProfile"]
         assert names(caught.value.applied) == beside
-        assert pauses(world) == waits
+        assert pauses(world) == [0.5, 1.0, 2.0, 2.0]
 
     @pytest.mark.parametrize("operation", GONE)
     def test_denied(self, operation: str) -> None:

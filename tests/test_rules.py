@@ -368,6 +368,15 @@ class TestMissingTargets:
         assert principals(request, '"aws":"arn:aws:iam::999999999999:root"') == ()
         assert principals(ATTACH.request("aws", ACCOUNT), NEW_USER) == ()
 
+    @pytest.mark.parametrize("unique_id", ["AIDAJQABLZS4A3QDU576Q", "AROAJQABLZS4A3QDU576Q"])
+    def test_unique_id(self, unique_id: str) -> None:
+        """A message with a unique id names a deleted principal, so it is final."""
+        assert principals(trusting(NEW_ROLE).request("aws", ACCOUNT), unique_id) == ()
+        arns = (NEW_ROLE,)
+        for knows in (known(arns=arns), known(old=arns), known()):
+            row = Row("", bad(unique_id), trusting(NEW_ROLE, NEW_USER), knows)
+            assert rule_of(row) is FINAL
+
     def test_as_target(self) -> None:
         """A principal is a role or a user, without its path; a session is its role."""
         named = {NEW_USER: "user", NEW_ROLE: "role", SESSION: "role"}

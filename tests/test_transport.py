@@ -185,6 +185,18 @@ class TestRounds:
         assert it.client.sent == ["A", "A"]
 
     @pytest.mark.parametrize(
+        ("operation", "sent"), [("CreateRole", 1), ("DeleteRole", 2), ("GetRole", 2)]
+    )
+    def test_timeout_of_a_wrapper(
+        self, virtual_time: VirtualTime, operation: str, sent: int
+    ) -> None:
+        """A timeout that is not botocore's is repeated only for a repeatable request."""
+        it = scene(virtual_time, A=[TimeoutError("read timed out"), DONE])
+        (outcome,) = it.send(operation)
+        assert it.client.sent == ["A"] * sent
+        assert outcome.unacknowledged is (sent == 1)
+
+    @pytest.mark.parametrize(
         ("operation", "unacknowledged"), [("GetRole", False), ("DeleteRole", True)]
     )
     @pytest.mark.parametrize("last", ["NoSuchEntity", "AccessDenied"])
@@ -530,6 +542,21 @@ class TestThreads:
         with pytest.raises(KeyboardInterrupt):
             run_in_threads([in_flight] * 9, 2)
         assert (len(started), len(ended)) == (2, 2 if patience else 0)
+
+    def test_interrupt_before_all_are_submitted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An interrupt while calls are submitted starts none of them, so that none is lost."""
+        started = threading.Event()
+
+        class Pool(concurrent.futures.ThreadPoolExecutor):
+            def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+                super().submit(fn, *args, **kwargs)
+                started.wait(0.05)  # a thread that does not wait for the others starts now
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(threads, "ThreadPoolExecutor", Pool)
+        with pytest.raises(KeyboardInterrupt):
+            run_in_threads([started.set] * 3, 2)
+        assert not started.wait(0.05)
 
     @pytest.mark.usefixtures("_ctrl_c")
     def test_interrupted_transport(

@@ -5,7 +5,6 @@ The functions are pure: they read the error, the request and the client's settin
 
 from __future__ import annotations
 
-import builtins
 import ssl
 import traceback
 from collections.abc import Mapping
@@ -71,12 +70,9 @@ def refusal_of(error: Exception, request: Request, client: Any) -> Refusal | Uns
 
 def unsent_of(error: Exception) -> Unsent:
     """Return the outcome of a request that was not sent because of *error*."""
-    transient = _transient_of(error)
-    if isinstance(error, (builtins.ConnectionError, TimeoutError)):
-        transient = "unreachable"
-    provider = getattr(error, "kwargs", {}).get("provider", "")
+    provider = _detail(error, "provider") or ""
     step = error.operation_name if isinstance(error, sdk.ClientError) else provider
-    return Unsent(step=step, transient=transient, **_facts(error))
+    return Unsent(step=step, transient=_transient_of(error), **_facts(error))
 
 
 def max_attempts_of(client: Any) -> int:
@@ -99,7 +95,9 @@ def _is_before_sending(error: Exception, request: Request, client: Any) -> bool:
     """Return whether *error* was raised while botocore got credentials, before *request* was sent.
 
     A credential provider may raise anything, and botocore passes it on. The frames of the traceback
-    show where the error was raised. Without such frames, the type and the values decide.
+    show where the error was raised. Without such frames, the type and the values of botocore's own
+    errors decide. After any other error, such as an event handler's, the request may have been
+    carried out.
     """
     frames = traceback.walk_tb(error.__traceback__)
     modules = {frame.f_globals.get("__name__") for frame, _ in frames}
@@ -109,12 +107,16 @@ def _is_before_sending(error: Exception, request: Request, client: Any) -> bool:
         return False
     if isinstance(error, sdk.ClientError):
         return error.operation_name != request.operation
-    if not isinstance(error, sdk.BotoCoreError):
-        # botocore wraps what its HTTP layer raises.
-        return isinstance(error, (OSError, RuntimeError))
-    host = _host(error.kwargs.get("endpoint_url"))
+    host = _host(_detail(error, "endpoint_url"))
     own = _host(getattr(getattr(client, "meta", None), "endpoint_url", None))
     return isinstance(error, _CREDENTIALS) or bool(host and own and host != own)
+
+
+def _detail(error: Exception, name: str) -> Any:
+    """Return a detail of botocore's *error*; `None` for any other error, and if there is none."""
+    # A credential provider's subclass may lack `kwargs`.
+    details = getattr(error, "kwargs", None) if isinstance(error, sdk.BotoCoreError) else None
+    return details.get(name) if isinstance(details, Mapping) else None
 
 
 def _host(url: object) -> str:
@@ -128,10 +130,10 @@ def _transient_of(error: Exception) -> Transient | None:
             return _transient_answer(error)
         case sdk.SSLError():
             # The reason is in `args` of urllib3's error.
-            reasons = getattr(error.kwargs.get("error"), "args", ())
+            reasons = getattr(_detail(error, "error"), "args", ())
             final = any(isinstance(reason, _BAD_CERTIFICATE) for reason in reasons)
             return None if final else "failing"
-        case sdk.ConnectionError():
+        case sdk.ConnectionError() | ConnectionError() | TimeoutError():
             return "unreachable"
         case sdk.HTTPClientError() | ResponseParserError():
             return "failing"

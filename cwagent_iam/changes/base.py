@@ -199,11 +199,15 @@ class Create(BaseChange):
         return state.with_entity(self.created)
 
     def is_done_in(self, state: State) -> bool:
-        """Return whether the entity exists, with every field that is set."""
+        """Return whether the entity exists, with every field that is set; it may have more tags."""
         entity = state.find(self.kind, self.name)
-        fields = attrs.asdict(self, recurse=False).items()
-        return entity is not None and all(
-            is_same(getattr(entity, field), value) for field, value in fields if value is not None
+        if entity is None:
+            return False
+        fields = attrs.asdict(self, recurse=False) | {"tags": _with_tags(entity.tags, self.tags)}
+        return all(
+            is_same(getattr(entity, field), value)
+            for field, value in fields.items()
+            if value is not None
         )
 
 
@@ -239,12 +243,7 @@ class Tag(Update):
     tags: Tags
 
     def _new_fields(self, entity: Entity) -> dict[str, Any]:
-        """Return the tags; an existing key keeps its letter case."""
-        tags = dict(entity.tags)
-        held = {key.lower(): key for key in tags}
-        for key, value in self.tags:
-            tags[key if key in tags else held.get(key.lower(), key)] = value
-        return {"tags": tuple(sorted(tags.items()))}
+        return {"tags": _with_tags(entity.tags, self.tags)}
 
 
 @attrs.frozen(kw_only=True)
@@ -417,10 +416,26 @@ class DeleteInlinePolicy(_OneInlinePolicy):
 
 
 def is_same(held: object, wanted: object) -> bool:
-    """Return whether the value *held* is as *wanted*; `None` and empty values are equal."""
+    """Return whether *held* is as *wanted*; `None` and empty are equal, and so are line ends."""
     if isinstance(held, ManagedPolicy) and isinstance(wanted, ManagedPolicy):
         return held.may_be(wanted)
+    if isinstance(held, str) and isinstance(wanted, str):
+        return line_ends(held) == line_ends(wanted)
     return (held or None) == (wanted or None)
+
+
+def line_ends(text: str) -> str:
+    """Return *text* with line ends as in XML, the format of IAM's replies."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _with_tags(held: Tags, wanted: Tags) -> Tags:
+    """Return *held* with *wanted* set; an existing key keeps its letter case."""
+    tags = dict(held)
+    keys = {key.lower(): key for key in tags}
+    for key, value in wanted:
+        tags[key if key in tags else keys.get(key.lower(), key)] = value
+    return tuple(sorted(tags.items()))
 
 
 def tags_text(tags: Tags) -> str:

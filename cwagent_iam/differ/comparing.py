@@ -13,7 +13,7 @@ from cwagent_iam.changes import (
     UpdateAssumeRolePolicy,
     UpdateRole,
 )
-from cwagent_iam.changes.base import is_same, tags_text
+from cwagent_iam.changes.base import is_same, line_ends, tags_text
 from cwagent_iam.changes.operations import ATTACH, BOUND, DETACH, PUT, TAG, UNBOUND
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import Difference
@@ -129,8 +129,8 @@ def _deleted(trust: Document) -> str:
 
 
 def _update_role_gaps(desired: Role, seen: Role) -> Iterator[Gap]:
-    description, wanted_description = seen.description or "", _line_ends(desired.description or "")
-    if desired.description is None or wanted_description == _line_ends(description):
+    description, wanted_description = seen.description or "", line_ends(desired.description or "")
+    if desired.description is None or wanted_description == line_ends(description):
         wanted_description = description
     seconds = seen.max_session_duration or DEFAULT_SESSION_SECONDS
     wanted_seconds = desired.max_session_duration or seconds
@@ -149,11 +149,6 @@ def _update_role_gaps(desired: Role, seen: Role) -> Iterator[Gap]:
     )
     for difference in differences:
         yield Gap(difference, "repair", (change,))
-
-
-def _line_ends(text: str) -> str:
-    """Read every line end as XML does, in which IAM's replies come."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _boundary_gaps(desired: Principal, seen: Principal) -> Iterator[Gap]:

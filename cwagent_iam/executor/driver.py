@@ -16,6 +16,7 @@ from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.propagation import Propagation
+from cwagent_iam.reconcile.loop import add_facts
 from cwagent_iam.requests import Emit, Interrupted, Send, Wait
 
 if TYPE_CHECKING:
@@ -175,8 +176,16 @@ class Executor:
                 assert_never(effect)
 
     def finish(self, result: ResultT) -> ResultT:
-        """Emit that the call has succeeded, and return its result."""
-        self.emit(Done(result=result))
+        """Emit that the call has succeeded, and return its result.
+
+        Raises:
+            BaseException: As the caller's `on_event` raises it, with what was applied.
+        """
+        try:
+            self.emit(Done(result=result))
+        except BaseException as stop:
+            add_facts(stop, result.changes)
+            raise
         return result
 
 

@@ -39,9 +39,10 @@ def run_in_threads(calls: Sequence[Callable[[], object]], most: int) -> None:
         for call in calls:
             call()
         return
-    stopped = threading.Event()
+    ready, stopped = threading.Event(), threading.Event()
 
     def start(call: Callable[[], object]) -> None:
+        ready.wait()  # otherwise an interrupt could lose a future whose call has started
         try:
             if not stopped.is_set():
                 call()
@@ -53,12 +54,14 @@ def run_in_threads(calls: Sequence[Callable[[], object]], most: int) -> None:
     futures: set[Future[None]] = set()
     try:
         futures.update(pool.submit(copy_context().run, start, call) for call in calls)
+        ready.set()
         while futures:
             done, futures = wait(futures, timeout=_TICK, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
     except BaseException:
         stopped.set()
+        ready.set()
         wait(futures, timeout=PATIENCE)
         raise
     finally:

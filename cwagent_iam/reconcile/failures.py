@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from cwagent_iam.changes import ChangeSet
 from cwagent_iam.errors import (
     ApplyError,
+    Conflict,
     ConflictError,
     CredentialsError,
     PropagationTimeoutError,
@@ -16,7 +17,7 @@ from cwagent_iam.observing import facts_of
 from cwagent_iam.requests import Unsent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.reconcile.ledger import Ledger, RefusedChange
@@ -30,9 +31,10 @@ def refused_error(
     order = sorted(refused.items(), key=lambda each: each[1].rule.verdict != "final")
     change, first = order[0]
     refusal = first.refusal
-    facts = facts_of(change.operation, change.target, refusal)
+    facts = facts_of(first.request.operation, change.target, refusal)
     facts["refusals"] = tuple(
-        Refused(**facts_of(each.operation, each.target, entry.refusal)) for each, entry in order
+        Refused(**facts_of(entry.request.operation, each.target, entry.refusal))
+        for each, entry in order
     )
     failure: ApplyError | CredentialsError
     if isinstance(refusal, Unsent):
@@ -49,6 +51,13 @@ def refused_error(
         )
     failure.__cause__ = refusal.error
     return failure
+
+
+def split_error(targets: Iterable[str]) -> ConflictError:
+    """Return the conflict that reads disagree on whether *targets* exist or are as desired."""
+    advice = "Call again when IAM is consistent."
+    reads = "is not the same in all reads"
+    return ConflictError(conflicts=tuple(Conflict(each, reads, (), advice) for each in targets))
 
 
 def propagation_timeout_error(

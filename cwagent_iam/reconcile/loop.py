@@ -20,9 +20,9 @@ from cwagent_iam.observing import (
     roles_in_profiles,
     send_all_pages,
 )
-from cwagent_iam.reconcile.failures import propagation_timeout_error, refused_error
+from cwagent_iam.reconcile.failures import propagation_timeout_error, refused_error, split_error
 from cwagent_iam.reconcile.ledger import Ledger, arns_in
-from cwagent_iam.reconcile.rules import DENSE, LOST, as_target, principals
+from cwagent_iam.reconcile.rules import DENSE, LOST, Pace, as_target, principals
 from cwagent_iam.requests import (
     MAX_ATTEMPTS,
     Emit,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from cwagent_iam.changes import Change
     from cwagent_iam.policies import ManagedPolicy
     from cwagent_iam.reconcile.ledger import RefusedChange
-    from cwagent_iam.reconcile.rules import Pace
     from cwagent_iam.state import Entity
 
 COPIES = 3
@@ -51,13 +50,13 @@ COPIES = 3
 ROUNDS = 2
 """How many successive rounds must agree, once reads have disagreed."""
 
-YOUNG = 120.0
-"""The age of an entity, in seconds, below which all parallel reads of it may be stale."""
-
-# The pauses before the rounds that confirm a conflict: at 0, 1, 3 and 5 s, or at 0 and 0.5 s.
+# The pauses before the rounds that confirm a conflict, or the absence of an entity that this call
+# saw: at 0, 1, 3 and 5 s. An old entity may have been changed a moment ago.
 # docs/explanation.md says how often a role that was as desired was refused in the simulator.
-_ROUNDS_YOUNG = (0.0, 1.0, 2.0, 2.0)
-_ROUNDS_OLD = (0.0, 0.5)
+_ROUNDS = (0.0, 1.0, 2.0, 2.0)
+
+# The pause before the round that must agree too.
+_APART = Pace(0.25, 0.25, least=1.0)
 
 _NOT_SHOWN = "IAM does not show everything yet"
 _DISAGREE = "a conflict is not confirmed yet"
@@ -122,9 +121,9 @@ def add_facts(
 ) -> None:
     """Add to *stop*, which ends a call, what was applied and what may have been."""
     told = stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
-    if isinstance(stop, CwAgentIamError):
+    if isinstance(told, CwAgentIamError):
         # A call within `on_event` may have failed, with changes of its own.
-        stop.applied = (*applied, *stop.applied)
+        told.applied = (*applied, *told.applied)
     elif applied:
         told.add_note(f"Already applied: {names_of(applied)}.")
     if doubtful:
@@ -184,33 +183,38 @@ class _Call:
         """
         goal = self.goal
         rounds: Iterator[float] | None = None
+        looks = 0
         while True:
             (seen,) = yield from observe(
                 goal.targets, partition=goal.partition, dependents=goal.removes
             )
             self.ledger = self.ledger.with_observation(seen)
+            looks += 1
             due = _targets_in(self._decide(seen.state))
             idle = {each.target.lower() for each in goal.targets}.difference(due)
             if not (goal.removes and idle):
                 return seen.state
             absent = idle.difference(each.target.lower() for each in seen.state.entities)
             copies = yield from self._read_copies(idle, seen.state, existence_only=absent)
-            if absent & roles_in_profiles(seen.state) or any(
-                self._contradicts(copy, idle, absent) for copy in copies
-            ):
+            split = absent & roles_in_profiles(seen.state)
+            split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
+            if split:
                 if not (yield from self._pause(DENSE, _NOT_SHOWN)):
-                    raise propagation_timeout_error([], copies, 1, self.ledger)
-                rounds = iter(_ROUNDS_YOUNG[1:])
+                    named = [each.target for each in goal.targets if each.target.lower() in split]
+                    raise propagation_timeout_error(
+                        [split_error(named)], copies, looks, self.ledger
+                    )
+                rounds = iter(_ROUNDS[1:])
                 continue
-            rounds = rounds or iter(_ROUNDS_YOUNG[1:] if absent & self._kept else ())
+            rounds = rounds or iter(_ROUNDS[1:] if absent & self._kept else ())
             pause = next(rounds, 0.0)
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
                 return seen.state
 
-    def _contradicts(self, copy: State, idle: set[str], absent: set[str]) -> bool:
-        """Return whether *copy* shows other entities of *idle*, or needs a change of one."""
+    def _contradictions(self, copy: State, idle: set[str], absent: set[str]) -> set[str]:
+        """Return the entities of *idle* whose existence differs in *copy*, or that it changes."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
-        return shown != idle - absent or not idle.isdisjoint(_targets_in(self._decide(copy)))
+        return (shown ^ (idle - absent)) | idle.intersection(_targets_in(self._decide(copy)))
 
     @property
     def _kept(self) -> frozenset[str]:
@@ -247,11 +251,13 @@ class _Call:
         Raises:
             ConflictError: If a conflict is confirmed.
         """
-        while True:
-            decision = self._decide(state)
-            if isinstance(decision, ChangeSet):
-                break
+        while isinstance(decision := self._decide(state), ConflictError):
             state = yield from self._confirm_conflict(decision, state)
+            if self.goal.removes:
+                # The end of a conflict may be a stale absence, which more reads must confirm.
+                if not (yield from self._pause(DENSE, _DISAGREE)):
+                    raise propagation_timeout_error([decision], [], 1, self.ledger)
+                state = yield from self._observe()
         self.state = state
         self.ledger, ours, others = self.ledger.resolve_refusals(decision, confirmed=confirmed)
         for change in ours:
@@ -276,7 +282,7 @@ class _Call:
         focus = {conflict.target.lower() for conflict in error.conflicts}
         if focus.isdisjoint(each.target.lower() for each in self.goal.targets):
             raise error  # about the account: reading entities again cannot resolve it
-        rounds = list(_rounds(state, focus))
+        rounds = list(_ROUNDS)
         disagree, looks = False, 0
         while rounds:
             pause = rounds.pop(0)
@@ -293,7 +299,7 @@ class _Call:
             if disagree:
                 error, state = errors[-1], copies[-1]
                 focus |= {conflict.target.lower() for conflict in error.conflicts}
-                rounds = [DENSE.first, *_rounds(state, focus)[1:]]
+                rounds = [DENSE.first, *_ROUNDS[1:]]
         if disagree:
             raise propagation_timeout_error([error], [], looks, self.ledger)
         raise error
@@ -328,8 +334,7 @@ class _Call:
                 base = self.state
             disagreed |= unconfirmed
             focus = focus if conflicts else disagreed  # a conflict hides other differences
-            pace = attrs.evolve(DENSE, most=DENSE.first) if agreed else DENSE
-            if not (yield from self._pause(pace, _NOT_SHOWN)):
+            if not (yield from self._pause(_APART if agreed else DENSE, _NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
     def _due_in_all(self, decisions: Sequence[ChangeSet | ConflictError]) -> tuple[Change, ...]:
@@ -403,17 +408,20 @@ class _Call:
         if unnamed and not self._account:
             yield from self._look_up_account(unnamed[0], changes)
         self.written_targets |= {change.target.lower() for change in pending}
+        before = self.ledger
         partition, account = self.goal.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
+        # So it says if an interrupt comes between the replies and what is noted of them.
+        self.ledger = attrs.evolve(before, unacknowledged=before.unacknowledged.union(pending))
         outcomes: Sequence[Any]
         try:
             outcomes = yield Send(requests)
         except Interrupted as stop:
             came = zip(pending, requests, stop.outcomes, strict=True)
             sent = [(change, request, each) for change, request, each in came if each is not None]
-            self.ledger = self.ledger.fold(sent)
+            self.ledger = before.fold(sent)
             raise
-        self.ledger = self.ledger.fold(zip(pending, requests, outcomes, strict=True))
+        self.ledger = before.fold(zip(pending, requests, outcomes, strict=True))
         for change, outcome in zip(pending, outcomes, strict=True):
             if isinstance(outcome, Reply):
                 yield Emit(Applied(change=change))
@@ -467,7 +475,7 @@ class _Call:
         In the caller's own account a read tells them apart, unless it is stale itself. Therefore
         the reads are repeated.
         """
-        for pause in _ROUNDS_YOUNG:
+        for pause in _ROUNDS:
             requests = [
                 Request.of(f"Get{kind.capitalize()}", **{f"{kind.capitalize()}Name": name})
                 for kind, name in self._unknown_principals(pending).values()
@@ -510,10 +518,3 @@ def _targets_in(decision: ChangeSet | ConflictError) -> Iterable[str]:
     """Return the kind and name, in lower case, of each entity that *decision* concerns."""
     parts = decision.conflicts if isinstance(decision, ConflictError) else decision.changes
     return (each.target.lower() for each in parts)
-
-
-def _rounds(state: State, focus: Collection[str]) -> tuple[float, ...]:
-    """Return the pauses before the rounds that confirm a conflict, in seconds."""
-    found = [each for each in state.entities if each.target.lower() in focus]
-    old = found and all(each.age is not None and each.age >= YOUNG for each in found)
-    return _ROUNDS_OLD if old else _ROUNDS_YOUNG

@@ -10,10 +10,10 @@ from cwagent_iam.changes import PutRolePolicy, PutUserPolicy, TagInstanceProfile
 from cwagent_iam.changes.base import is_same
 from cwagent_iam.documents import Document
 from cwagent_iam.errors import Conflict, ConflictError, Difference
-from cwagent_iam.state import InstanceProfile, Role, User
+from cwagent_iam.state import InstanceProfile, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from cwagent_iam.changes import Change, ChangeSet
     from cwagent_iam.state import Entity, State
@@ -29,18 +29,14 @@ _NONE_IS_A_VALUE = {"permissions_boundary", "role_name"}
 
 
 def entities_to_read(changes: ChangeSet) -> tuple[Entity, ...]:
-    """Return the entities to read before *changes* are applied, with their inline policies."""
-    before, after = changes.observed, changes.after()
+    """Return the entities that *changes* were computed from or name, with their inline policies."""
+    before, after = changes.observed.entities, changes.after().entities
     found: dict[str, Entity] = {}
-    for change in changes:
-        pair = [state.find(change.kind, change.name) for state in (after, before)]
-        seen: Iterable[Entity] = filter(None, pair)
-        entity = found.get(change.target) or next(iter(seen), None) or _named(change)
-        if isinstance(entity, (Role, User)):
-            known = [each for each in pair if isinstance(each, (Role, User))]
-            inline = entity.inline_policies.union(*(each.inline_policies for each in known))
-            entity = attrs.evolve(entity, inline_policies=inline)
-        found[change.target] = entity
+    for entity in (*after, *before, *map(_named, changes)):
+        known = found.setdefault(entity.target.lower(), entity)
+        if not isinstance(known, InstanceProfile) and not isinstance(entity, InstanceProfile):
+            inline = known.inline_policies | entity.inline_policies
+            found[entity.target.lower()] = attrs.evolve(known, inline_policies=inline)
     return tuple(found.values())
 
 
@@ -54,6 +50,8 @@ def _named(change: Change) -> Entity:
 def remaining_changes(changes: ChangeSet, now: State) -> ChangeSet:
     """Return those of *changes* that *now* does not show yet.
 
+    Entities that no change concerns are compared too: a change may depend on them.
+
     Raises:
         ConflictError: If ownership, the account, or a field in `_PREMISES` is no longer as it was
             when *changes* were computed.
@@ -65,15 +63,16 @@ def remaining_changes(changes: ChangeSet, now: State) -> ChangeSet:
     left = tuple(change for change in changes if not change.is_done_in(now))
     remaining = set(left)
     done = attrs.evolve(changes, changes=tuple(each for each in changes if each not in remaining))
-    expected = done.after()
+    expected, found = (
+        {each.target.lower(): each for each in state.entities} for state in (done.after(), now)
+    )
+    due: dict[str, list[Change]] = {each.target: [] for each in (*before.entities, *changes)}
+    for change in left:
+        due[change.target].append(change)
     conflicts: list[Conflict] = []
-    by_target: dict[str, list[Change]] = {}
-    for change in changes:
-        by_target.setdefault(change.target, []).append(change)
-    for target, some in by_target.items():
-        kind, name = some[0].kind, some[0].name
-        pair = expected.find(kind, name), now.find(kind, name)
-        differences = tuple(_differences(*pair, [each for each in some if each in remaining]))
+    for target, some in due.items():
+        pair = expected.get(target.lower()), found.get(target.lower())
+        differences = tuple(_differences(*pair, some))
         if differences:
             conflicts.append(Conflict(target, _CHANGED, differences, _ADVICE))
     if conflicts:

@@ -107,7 +107,8 @@ _COMMON = re.compile(
     r"an?|and|arn|attached|be|cannot|does|entity|exist|for|found|in|is|it|name|named|no|not|of|or"
     r"|role|such|that|the|there|this|to|user|was|with"
 )
-_ARN = re.compile(r"arn:[^\s\"']+")
+_NAMED = re.compile(r"arn:[^\s\"']+|\b(?i:a(?:id|ro)a[a-z0-9]{12,})\b")
+"""A principal: an ARN, or the unique id of a user or role (IAM user guide, "IAM identifiers")."""
 
 
 def targets_of(request: Request) -> dict[str, str]:
@@ -124,12 +125,12 @@ def principals(request: Request, message: str = "") -> tuple[str, ...]:
 
     Args:
         request: The request that sets the trust policy.
-        message: AWS's message; if it names ARNs, only principals among those are returned.
+        message: AWS's message; if it names ARNs or unique ids, only ARNs in it are returned.
     """
     if request.operation not in {"CreateRole", "UpdateAssumeRolePolicy"}:
         return ()
     text = request.arguments.get("AssumeRolePolicyDocument") or request.arguments["PolicyDocument"]
-    named = _ARN.findall(message) or _ARN.findall(text)
+    named = _NAMED.findall(message) or _NAMED.findall(text)
     return tuple(dict.fromkeys(each for each in named if PRINCIPAL.fullmatch(each)))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import json
 import os
 import re
@@ -24,7 +25,6 @@ try:
     from moto.core import models as core_models, responses as core_responses
     from moto.core.botocore_stubber import BotocoreStubber
     from moto.core.models import MockAWS, botocore_stubber
-    from moto.core.utils import method_names_from_class
     from moto.iam import models as iam_models
     from moto.iam.aws_managed_policies import aws_managed_policies_data
     from moto.iam.models import AWSManagedPolicy, IAMBackend
@@ -34,6 +34,7 @@ except ImportError as _error:
     _HINT = "cwagent_iam.testing needs moto 5.2 or later: pip install cwagent-iam[testing]"
     raise ImportError(_HINT, name=_error.name) from _error
 
+import attrs
 import boto3
 import botocore.session
 from botocore.handlers import BUILTIN_HANDLERS, REGISTER_FIRST, REGISTER_LAST
@@ -245,7 +246,7 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
         missing_operations(),
         _all_partitions(),
         # moto would list the methods of a class again for each request.
-        patch.object(core_responses, "method_names_from_class", _method_names),
+        patch.object(core_responses, "method_names_from_class", _MethodsOf),
         # moto would register 1,300 URL patterns for each sandbox; only `requests` needs them.
         patch.object(core_models, "RESPONSES_METHODS", []),
         # Not mock_aws(), which looks for a moto server when TEST_SERVER_MODE is set.
@@ -254,7 +255,15 @@ def _aws_in_memory(account_id: str) -> Iterator[None]:
         yield
 
 
-_method_names = functools.cache(method_names_from_class)
+@attrs.frozen
+class _MethodsOf:
+    """The names of the methods of a class of moto."""
+
+    kind: type
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether the class has such a method."""
+        return inspect.isfunction(getattr(self.kind, name, None))
 
 
 @contextmanager
