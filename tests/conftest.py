@@ -31,8 +31,8 @@ def examples(in_ci: int) -> int:
     return max(1, in_ci * settings().max_examples // 100)
 
 
-# Proofs of what many small steps amount to. Tests that state one fact each cover all code that
-# these run, and to trace it here too would take as long again.
+# Laws that repeat many flows. Other tests cover every line and branch that these run; to trace them
+# here too would double the time.
 UNTRACED = {
     "test_consumers",
     "test_containment",

@@ -20,7 +20,7 @@ from cwagent_iam import (
     remove,
 )
 from tests.core import World
-from tests.scripted import names
+from tests.scripted import ONE_AT_A_TIME, names
 
 if TYPE_CHECKING:
     import boto3
@@ -54,16 +54,16 @@ class TestOnceAndAgain:
 
     def test_role(self, session: boto3.Session, requests: Requests) -> None:
         """A role takes four writes; the next call none and three reads; so does removal."""
-        first = ensure_agent_role(session=session)
+        first = ensure_agent_role(session=session, propagation=ONE_AT_A_TIME)
         written = requests.writes
         requests.sent.clear()
-        again = ensure_agent_role(session=session)
+        again = ensure_agent_role(session=session, propagation=ONE_AT_A_TIME)
         second = requests.sent.copy()
         requests.sent.clear()
-        removed = remove(plan_agent_role(), session=session)
+        removed = remove(plan_agent_role(), session=session, propagation=ONE_AT_A_TIME)
         taken = requests.writes
         requests.sent.clear()
-        nothing = remove(plan_agent_role(), session=session)
+        nothing = remove(plan_agent_role(), session=session, propagation=ONE_AT_A_TIME)
         assert names(first.changes) == written
         assert sorted(written) == [
             "AddRoleToInstanceProfile",
@@ -84,16 +84,16 @@ class TestOnceAndAgain:
 
     def test_user(self, session: boto3.Session, requests: Requests) -> None:
         """A user takes two writes; the next call none and two reads; so does removal."""
-        first = ensure_agent_user(session=session)
+        first = ensure_agent_user(session=session, propagation=ONE_AT_A_TIME)
         written = requests.writes
         requests.sent.clear()
-        again = ensure_agent_user(session=session)
+        again = ensure_agent_user(session=session, propagation=ONE_AT_A_TIME)
         second = requests.sent.copy()
         requests.sent.clear()
-        removed = remove(plan_agent_user(), session=session)
+        removed = remove(plan_agent_user(), session=session, propagation=ONE_AT_A_TIME)
         taken = requests.writes
         requests.sent.clear()
-        nothing = remove(plan_agent_user(), session=session)
+        nothing = remove(plan_agent_user(), session=session, propagation=ONE_AT_A_TIME)
         assert names(first.changes) == written == ["CreateUser", "AttachUserPolicy"]
         assert second == ["GetUser", "ListAttachedUserPolicies"]
         assert (first.changed, again.changed, again.changes) == (True, False, ())
