@@ -285,9 +285,11 @@ class Send:
 
     Attributes:
         requests: The requests.
+        attempts: The maximum number of attempts of each request.
     """
 
     requests: tuple[Request, ...]
+    attempts: int = MAX_ATTEMPTS
 
 
 @attrs.frozen

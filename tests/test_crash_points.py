@@ -216,10 +216,10 @@ class Crashes:
     ends: dict[str, str] = attrs.field(factory=dict)
     _crashed: bool = False
 
-    def send(self, transport: Transport, requests: Sequence[Request]) -> Any:
+    def send(self, transport: Transport, requests: Sequence[Request], most: int) -> Any:
         """Crash in the middle of *requests* in each way, and then send them."""
         if self._crashed:
-            return _SEND(transport, requests)
+            return _SEND(transport, requests, most)
         writes = [each for each in requests if not each.row.reads]
         world = self.world
         names = ("things", "now", "late", "lost", "random")
@@ -230,7 +230,7 @@ class Crashes:
             self._begin_anew()
             for name, value in zip(names, moment, strict=True):
                 setattr(world, name, value)
-        return _SEND(transport, requests)
+        return _SEND(transport, requests, most)
 
     def _begin_anew(self) -> None:
         self.points += 1
@@ -259,8 +259,8 @@ def play(
     world, call = flow.begin(profile, seed)
     crashes = Crashes(world, call, choose)
 
-    def send(transport: Transport, requests: Sequence[Request]) -> Any:
-        return crashes.send(transport, requests)
+    def send(transport: Transport, requests: Sequence[Request], most: int) -> Any:
+        return crashes.send(transport, requests, most)
 
     with patch.object(Transport, "send", send):
         call()

@@ -31,10 +31,12 @@ class FakeTransport:
 
     outcomes: list[Any] = attrs.field(factory=list)
     sent: list[tuple[Request, ...]] = attrs.field(factory=list)
+    limits: list[int] = attrs.field(factory=list)
 
-    def send(self, requests: tuple[Request, ...]) -> tuple[Outcome, ...]:
+    def send(self, requests: tuple[Request, ...], most: int) -> tuple[Outcome, ...]:
         """Return the next outcomes."""
         self.sent.append(requests)
+        self.limits.append(most)
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, BaseException):
             raise outcome
@@ -80,6 +82,18 @@ class TestEffects:
             return (yield SEND), (yield SEND)
 
         assert drive(steps(), virtual_time, (REPLY, REPLY)) == ((REPLY,), (REPLY,))
+
+    def test_attempts(self, virtual_time: VirtualTime) -> None:
+        """The transport sends each request at most as often as the `Send` says."""
+
+        def steps() -> Steps[Any]:
+            yield SEND
+            yield attrs.evolve(SEND, attempts=3)
+
+        transport: Any = FakeTransport([REPLY, REPLY])
+        propagation = virtual_time.propagation()
+        Executor(Clients(), propagation, Emitter(propagation), transport).run(steps())
+        assert transport.limits == [16, 3]
 
     @pytest.mark.parametrize(("luck", "pause"), [(0.0, 2.0), (0.5, 3.0), (1.0, 4.0)])
     def test_wait(self, virtual_time: VirtualTime, luck: float, pause: float) -> None:

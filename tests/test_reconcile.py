@@ -263,6 +263,21 @@ class TestLostReplies:
         assert (caught.value.operation, caught.value.attempts) == ("CreateRole", 16)
         assert world.writes.count("CreateRole") == 16
 
+    @pytest.mark.parametrize("attempts", [1, 8, 15])
+    def test_attempts_that_are_left(self, attempts: int) -> None:
+        """After a lost reply, a request is sent only as often as its 16 attempts allow."""
+        lost = refusal(None, "Timeout", transient="failing", unacknowledged=True, attempts=attempts)
+        left = refusal("Throttling", "Slow", transient="throttled", attempts=16 - attempts)
+        world = World(script={"CreateRole": [lost, left]})
+        with pytest.raises(ApplyError) as caught:
+            world.ensure()
+        limits = [
+            each.attempts
+            for each in world.effects
+            if isinstance(each, Send) and each.requests[0].operation == "CreateRole"
+        ]
+        assert (limits, caught.value.attempts) == ([16, 16 - attempts], 16)
+
     def test_repeated_in_vain(self) -> None:
         """A repeatable request was retried already: it fails, and may have been applied."""
         world = World(script={"AttachRolePolicy": [Lost()]})

@@ -230,6 +230,21 @@ class TestBounds:
         assert len(it.client.sent) == 16
         assert refusal.seconds == sum(virtual_time.slept) == 0.5 + 1 + 2 + 4 + 11 * 8
 
+    @pytest.mark.parametrize(
+        ("answered", "most", "sent"), [(True, 5, 5), (False, 2, 2), (False, 5, 4)]
+    )
+    def test_fewer_attempts(
+        self,
+        virtual_time: VirtualTime,
+        answered: bool,  # noqa: FBT001
+        most: int,
+        sent: int,
+    ) -> None:
+        """A caller can allow fewer attempts; before AWS has answered, 4 remain the most."""
+        it = scene(virtual_time, A=[LOST], timeout=1000, answered=answered)
+        it.transport.send([Request("DeleteRole", {"RoleName": "A"})], most)
+        assert len(it.client.sent) == sent
+
     @pytest.mark.parametrize(("retries", "sent", "attempts"), [(0, 14, 14), (1, 7, 14), (2, 5, 15)])
     def test_sixteen_with_a_client_that_retries(
         self, virtual_time: VirtualTime, retries: int, sent: int, attempts: int

@@ -163,8 +163,8 @@ class Executor:
     def _perform(self, effect: Effect) -> Any:
         """Perform *effect*; return its result for the generator."""
         match effect:
-            case Send(requests=requests):
-                return self.transport.send(requests)
+            case Send(requests=requests, attempts=attempts):
+                return self.transport.send(requests, attempts)
             case Wait(least=least, most=most, reason=reason):
                 pause = least + self.propagation.random() * (most - least)
                 self.emit.waiting(reason, pause)

@@ -41,6 +41,7 @@ class _Batch:
     outcomes: list[Outcome | None]
     began: float
     due: list[int]
+    most: int
 
 
 @attrs.define(eq=False)
@@ -61,21 +62,22 @@ class Transport:
     on_wait: Callable[[str, float], None]
     _answered: bool = attrs.field(default=False, init=False)
 
-    def send(self, requests: Sequence[Request]) -> tuple[Outcome, ...]:
+    def send(self, requests: Sequence[Request], most: int = MAX_ATTEMPTS) -> tuple[Outcome, ...]:
         """Send *requests* side by side; return their outcomes, in order.
 
         Retries run in rounds: after one pause, all requests that failed transiently are sent again,
-        if they are repeatable or were certainly not carried out. A request is sent at most 16
-        times. The first pause may be as long as the timeout; each later pause ends within the
-        timeout after the start. As long as AWS has not answered any request, wrong settings are
-        likelier than a bad connection. Then "unreachable" is final, and other failures end after
-        4 attempts.
+        if they are repeatable or were certainly not carried out. A request is sent at most *most*
+        times, which is 16 by default. The first pause may be as long as the timeout; each later
+        pause ends within the timeout after the start. As long as AWS has not answered any request,
+        wrong settings are likelier than a bad connection. Then "unreachable" is final, and other
+        failures end after 4 attempts.
 
         Raises:
             Interrupted: If a call, a pause or `on_wait` raises; its cause is that exception.
         """
         count = len(requests)
-        batch = _Batch(requests, [None] * count, self.propagation.clock(), list(range(count)))
+        began = self.propagation.clock()
+        batch = _Batch(requests, [None] * count, began, list(range(count)), most)
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda _: bool(batch.due)),
             wait=lambda state: self._pause(batch, state.attempt_number),
@@ -126,7 +128,7 @@ class Transport:
         if outcome.unacknowledged and not request.row.repeatable:
             return False
         unanswered = 1 if outcome.transient == "unreachable" else 4
-        limit = MAX_ATTEMPTS if self._answered else unanswered
+        limit = batch.most if self._answered else min(batch.most, unanswered)
         return outcome.attempts + max_attempts_of(self._client(request)) <= limit
 
     def _pause(self, batch: _Batch, number: int) -> float:

@@ -372,7 +372,7 @@ class _Call:
             exhausted = {
                 change: each
                 for change, each in self._refused_among(pending).items()
-                if each.rule is LOST and each.attempts + each.refusal.attempts > MAX_ATTEMPTS
+                if each.rule is LOST and each.attempts >= MAX_ATTEMPTS
             }
             if exhausted:
                 raise refused_error(exhausted, changes, self.ledger)
@@ -411,11 +411,13 @@ class _Call:
         before = self.ledger
         partition, account = self.goal.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
+        lost = (each for each in self._refused_among(pending).values() if each.rule is LOST)
+        spent = max((each.attempts for each in lost), default=0)
         # So it says if an interrupt comes between the replies and what is noted of them.
         self.ledger = attrs.evolve(before, unacknowledged=before.unacknowledged.union(pending))
         outcomes: Sequence[Any]
         try:
-            outcomes = yield Send(requests)
+            outcomes = yield Send(requests, MAX_ATTEMPTS - spent)
         except Interrupted as stop:
             came = zip(pending, requests, stop.outcomes, strict=True)
             sent = [(change, request, each) for change, request, each in came if each is not None]
