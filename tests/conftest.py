@@ -34,23 +34,26 @@ def examples(in_ci: int) -> int:
 # Laws that repeat many flows. Other tests cover every line and branch that these run; to trace them
 # here too would double the time.
 UNTRACED = {
-    "test_consumers",
+    "test_canary",
     "test_containment",
     "test_crash_points",
-    "test_documents",
-    "test_key_laws",
+    "test_depth",
+    "test_doubt",
     "test_lag_strict",
     "test_lag_threads",
     "test_laggy_laws",
     "test_laggy_rivals",
     "test_laws",
     "test_one_sender",
+    "test_races",
     "test_real_stores",
     "test_retries",
-    "test_rotating",
+    "test_schedules",
     "test_strict_flow",
+    "test_strict_recorded",
     "test_trust_grammar",
     "test_trust_round_trips",
+    "test_whole_identity",
 }
 
 

@@ -8,7 +8,12 @@ import attrs
 import pytest
 
 from cwagent_iam import CustomerManagedPolicy
-from cwagent_iam.errors import ApplyError, CredentialsError, ObserveError
+from cwagent_iam.errors import (
+    ApplyError,
+    CredentialsError,
+    ObserveError,
+    PropagationTimeoutError,
+)
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.requests import Refusal, Reply, Unsent
 from cwagent_iam.trust import CrossAccount
@@ -16,8 +21,10 @@ from tests.core import (
     ACCOUNT,
     DENIED,
     ROLE,
+    ROLE_PLAN,
     USER,
     USER_PLAN,
+    Things,
     World,
     made,
     operations,
@@ -102,6 +109,14 @@ class TestPrincipals:
         assert (pauses(world), world.requests.count("GetUser")) == ([1], 6)
 
 
+def half_built(world: World) -> Things:
+    """Return what a host shows that has no ARNs yet."""
+    things = world.copy()
+    for thing in things.values():
+        thing["seen"]["Arn"] = "AROAEXAMPLE"
+    return things
+
+
 class TestAccount:
     """Policies without an account."""
 
@@ -132,6 +147,25 @@ class TestAccount:
         looked = [some[0] for some in world.sends if some[0].operation == "ListPolicies"]
         assert [each.arguments.get("Marker") for each in looked] == [None, "next"]
         assert looked[0].arguments == {"Scope": "Local", "PathPrefix": "/team/"}
+
+    def test_half_built(self) -> None:
+        """If the ARN that tells the account is half-built, the call waits for it; no lookup."""
+        world = made(ROLE_PLAN)
+        half = half_built(world)
+        world.script = {"GetRole": [half], "GetInstanceProfile": [half]}
+        result = world.ensure(OWN)
+        assert operations(result.changes) == ["AttachRolePolicy"]
+        assert (world.writes, pauses(world)) == (["AttachRolePolicy"], [0.25])
+
+    def test_half_built_for_good(self) -> None:
+        """An account that does not become known in time is an error, before any write."""
+        world = made(ROLE_PLAN)
+        half = half_built(world)
+        world.script = {"GetRole": [half] * 99, "GetInstanceProfile": [half] * 99}
+        with pytest.raises(PropagationTimeoutError) as caught:
+            world.ensure(OWN, timeout=1)
+        assert f"role {ROLE}" in caught.value.unformed
+        assert world.writes == []
 
     def test_absent(self) -> None:
         """A policy that the account does not have fails immediately; nothing is written."""

@@ -79,7 +79,6 @@ durations = st.sampled_from([3600, 7200, 43_200])
 tag_values = st.sampled_from(["", "one", "two"])
 intended_tags = st.dictionaries(st.sampled_from(["Team", "Stage"]), tag_values)
 documents = st.sampled_from(DOCUMENTS)
-seen_policies = st.frozensets(st.sampled_from(SEEN_POLICIES), max_size=4)
 
 
 @attrs.frozen
@@ -160,7 +159,12 @@ def found_tags(draw: DrawFn, wanted: Entity) -> Tags:
 def found_policies(draw: DrawFn, wanted: Principal) -> dict[str, Any]:
     """What may be found of what a role or user may do, mostly not far from what is desired."""
     boundary = _seen_as(wanted.permissions_boundary or None)
-    others = st.sampled_from([None, *SEEN_POLICIES, DEAD_BOUNDARY])
+    # IAM attaches the policies of the role's own account only, and so those that are desired
+    # without an account are never of another one.
+    limits = [wanted.permissions_boundary] if wanted.permissions_boundary else []
+    is_open = any(not each.account for each in (*wanted.policies, *limits))
+    possible = [each for each in SEEN_POLICIES if not (is_open and each == OWN_ELSEWHERE)]
+    others = st.sampled_from([None, *possible, DEAD_BOUNDARY])
     attached = frozenset(map(_seen_as, wanted.policies))
     inline = {policy.name: policy.document for policy in wanted.inline_policies}
     if not draw(usually):
@@ -169,7 +173,7 @@ def found_policies(draw: DrawFn, wanted: Principal) -> dict[str, Any]:
         inline[FOREIGN_INLINE] = draw(documents)
     return {
         "policies": (attached if draw(usually) else frozenset())
-        | draw(st.just(frozenset()) | seen_policies),
+        | draw(st.just(frozenset()) | st.frozensets(st.sampled_from(possible), max_size=4)),
         "permissions_boundary": boundary if draw(usually) else draw(others),
         "inline_policies": frozenset(InlinePolicy(*pair) for pair in inline.items()),
     }

@@ -58,7 +58,7 @@ class BaseChange:
 
     @property
     def sign(self) -> Symbol:
-        """Its symbol: ``+`` adds, ``~`` changes, ``-`` removes something."""
+        """The symbol; ``+`` adds, ``~`` changes, ``-`` removes something."""
         return self.symbol
 
     @property
@@ -388,7 +388,7 @@ class PutInlinePolicy(_OneInlinePolicy):
 
     @property
     def sign(self) -> Symbol:
-        """Its symbol: ``+`` if it adds a policy, ``~`` if it replaces one."""
+        """The symbol; ``+`` if it adds a policy, ``~`` if it replaces one."""
         return "~" if self.differences else self.symbol
 
     @property

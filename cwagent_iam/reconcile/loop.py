@@ -372,7 +372,7 @@ class _Call:
             exhausted = {
                 change: each
                 for change, each in self._refused_among(pending).items()
-                if each.rule is LOST and each.attempts >= MAX_ATTEMPTS
+                if each.rule is LOST and each.attempts + each.refusal.attempts > MAX_ATTEMPTS
             }
             if exhausted:
                 raise refused_error(exhausted, changes, self.ledger)
