@@ -21,7 +21,7 @@ from cwagent_iam.errors import (
 from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
 from cwagent_iam.planners import plan_agent_role
 from cwagent_iam.reconcile.loop import preview, reconcile
-from cwagent_iam.requests import OPERATIONS, Interrupted, Send, Unsent
+from cwagent_iam.requests import OPERATIONS, Emit, Interrupted, Send, Unsent
 from cwagent_iam.state import InstanceProfile, Role
 from tests.core import (
     ACCOUNT,
@@ -44,11 +44,33 @@ from tests.core import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam.changes import Result
+    from cwagent_iam.requests import Effect, Steps
     from cwagent_iam.state import State
 
 CREATE = ["CreateRole", "CreateInstanceProfile", "AttachRolePolicy", "AddRoleToInstanceProfile"]
 BARE = plan_agent_role(instance_profile=False)
 UNSENT = Unsent(code="AccessDenied", message="Not for you.", step="AssumeRole")
+
+
+def drive_until(steps: Steps[Result], world: World, stop: Callable[[Effect], bool]) -> Effect:
+    """Perform effects of *steps* until one at which to *stop*, and return that one."""
+    effect = next(steps)
+    while not stop(effect):
+        effect = steps.send(world.perform(effect))
+    return effect
+
+
+def is_applied(effect: Effect) -> bool:
+    """Return whether *effect* emits that a change was applied."""
+    return isinstance(effect, Emit) and isinstance(effect.event, Applied)
+
+
+def is_sent(effect: Effect, operation: str) -> bool:
+    """Return whether *effect* sends *operation*."""
+    return isinstance(effect, Send) and operation in {each.operation for each in effect.requests}
 
 
 def sizes(world: World) -> tuple[int, int]:
@@ -380,9 +402,7 @@ class TestFailures:
         with pytest.raises(ApplyError) as inner:
             World(script={"AttachUserPolicy": [DENIED]}).ensure(USER_PLAN)
         steps, world = reconcile(to_ensure(ROLE_PLAN)), World()
-        effect = next(steps)
-        while not (hasattr(effect, "event") and isinstance(effect.event, Applied)):
-            effect = steps.send(world.perform(effect))
+        drive_until(steps, world, is_applied)
         with pytest.raises(ApplyError) as caught:
             steps.throw(inner.value)
         assert operations(caught.value.applied) == [*CREATE[:2], "CreateUser"]
@@ -430,10 +450,7 @@ class TestInterrupts:
     def test_after_the_replies(self) -> None:
         """An interrupt between the replies and their record names all that was in flight."""
         steps, world = reconcile(to_ensure(USER_PLAN)), World()
-        effect = next(steps)
-        while not (isinstance(effect, Send) and not effect.requests[0].row.reads):
-            effect = steps.send(world.perform(effect))
-        world.perform(effect)
+        world.perform(drive_until(steps, world, lambda effect: is_sent(effect, "CreateUser")))
         with pytest.raises(KeyboardInterrupt) as caught:
             steps.throw(KeyboardInterrupt())
         assert caught.value.__notes__ == [f"May have been applied: CreateUser (user {USER})."]
@@ -443,10 +460,8 @@ class TestInterrupts:
         with pytest.raises(ApplyError) as inner:
             World(script={"AttachUserPolicy": [DENIED]}).ensure(USER_PLAN)
         steps, world = reconcile(to_ensure(USER_PLAN)), World()
-        effect = next(steps)
-        while not (isinstance(effect, Send) and "AttachUserPolicy" in world.requests):
-            effect = steps.send(world.perform(effect))
-        stop = Interrupted((None,) * len(effect.requests))
+        effect = drive_until(steps, world, lambda effect: is_sent(effect, "AttachUserPolicy"))
+        stop = Interrupted(world.perform(effect))
         stop.__cause__ = inner.value
         with pytest.raises(Interrupted):
             steps.throw(stop)
@@ -456,9 +471,7 @@ class TestInterrupts:
         """Any other error that an effect raises passes through, with the same notes."""
         steps = reconcile(to_ensure(USER_PLAN))
         world = World()
-        effect = next(steps)
-        while not (hasattr(effect, "event") and isinstance(effect.event, Applied)):
-            effect = steps.send(world.perform(effect))
+        drive_until(steps, world, is_applied)
         with pytest.raises(ZeroDivisionError) as caught:
             steps.throw(ZeroDivisionError())
         assert caught.value.__notes__ == [f"Already applied: CreateUser (user {USER})."]

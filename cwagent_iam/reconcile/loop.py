@@ -408,12 +408,12 @@ class _Call:
         if unnamed and not self._account:
             yield from self._look_up_account(unnamed[0], changes)
         self.written_targets |= {change.target.lower() for change in pending}
-        before = self.ledger
         partition, account = self.goal.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
         lost = (each for each in self._refused_among(pending).values() if each.rule is LOST)
         spent = max((each.attempts for each in lost), default=0)
-        # So it says if an interrupt comes between the replies and what is noted of them.
+        before = self.ledger
+        # If an interrupt comes before the replies are recorded, its notes name these changes.
         self.ledger = attrs.evolve(before, unacknowledged=before.unacknowledged.union(pending))
         outcomes: Sequence[Any]
         try:
