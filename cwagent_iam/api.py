@@ -17,7 +17,7 @@ from cwagent_iam.changes.base import BaseChange
 from cwagent_iam.credentials.delivering import ensure_key
 from cwagent_iam.credentials.requests import KeyRequests
 from cwagent_iam.credentials.store import store_problems
-from cwagent_iam.differ import Choices, diff, refuse_unmakeable
+from cwagent_iam.differ import Choices, diff, unmakeable_problems
 from cwagent_iam.ec2 import confirmed_by_ec2, launch_for
 from cwagent_iam.executor import Executor
 from cwagent_iam.limits import DEFAULT_QUOTAS
@@ -172,8 +172,7 @@ def ensure(
         PropagationTimeoutError: If IAM or EC2 does not show all changes in time. If EC2's answer
             does not say whether it knows the profile, nothing is raised: see ``Result.ec2``.
     """
-    choices = Choices(existing, attachments)
-    joined = _joined(desired)
+    choices, joined = Choices(existing, attachments), _joined(desired)
     launch = launch_for(wait_for, joined)
     executor = Executor.of(session, iam, propagation, on_event, ec2)
     return executor.finish(executor.run(_ensure_steps(joined, choices, launch, executor)))
@@ -479,7 +478,7 @@ def ensure_agent_user(
 def _joined(desired: Desired) -> State:
     """Join desired states; raise `IntentError` if they contradict each other or IAM's limits."""
     joined = State.joined(desired)
-    refuse_unmakeable(joined)
+    refuse(unmakeable_problems(joined))
     return joined
 
 

@@ -282,12 +282,6 @@ class _Details:
         for request, reply in self.contents(operation):
             yield from parse_reply(request, functools.partial(_read_items, request, reply, read))
 
-    def attached(self, operation: str) -> frozenset[ManagedPolicy]:
-        """Return the attached policies."""
-        return frozenset(
-            self.items(operation, lambda item: ManagedPolicy.from_arn(item["PolicyArn"]))
-        )
-
     def inline(self, operation: str) -> frozenset[InlinePolicy]:
         """Return the inline policies that were read."""
         return frozenset(
@@ -329,7 +323,7 @@ def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> E
     if kind != InstanceProfile.__name__:
         facts |= {
             "permissions_boundary": _boundary(seen),
-            "policies": details.attached(f"ListAttached{kind}Policies"),
+            "policies": frozenset(details.items(f"ListAttached{kind}Policies", _policy)),
             "inline_policies": details.inline(f"Get{kind}Policy"),
         }
     found: Entity
@@ -353,6 +347,10 @@ def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> E
         keys = frozenset(details.items("ListAccessKeys", operator.itemgetter("AccessKeyId")))
         return attrs.evolve(found, dependents=dependents, access_keys=keys)
     return attrs.evolve(found, dependents=dependents)
+
+
+def _policy(item: Mapping[str, Any]) -> ManagedPolicy:
+    return ManagedPolicy.from_arn(item["PolicyArn"])
 
 
 def _boundary(principal: Mapping[str, Any]) -> ManagedPolicy | None:

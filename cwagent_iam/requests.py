@@ -58,6 +58,7 @@ _ROLE, _USER = "role/{RoleName}", "user/{UserName}"
 _PROFILE = "instance-profile/{InstanceProfileName}"
 _PARAMETER = "parameter/{Name}"
 _SECRETS: Any = {"service": "secretsmanager"}
+_ADD_ROLE: Any = {"repeatable": False, "also": (("iam:PassRole", _ROLE),)}
 
 
 def _read(name: str, touches: str, resource: str, result: str = "", **more: Any) -> Operation:
@@ -72,9 +73,7 @@ def _write(name: str, touches: str, resource: str, **more: Any) -> Operation:
 
 def _create(name: str, touches: str, resource: str, result: str) -> Operation:
     tag = (name.replace("Create", "iam:Tag"), resource)
-    return Operation(
-        name=name, touches=touches, resource=resource, result=result, repeatable=False, also=(tag,)
-    )
+    return _write(name, touches, resource, result=result, repeatable=False, also=(tag,))
 
 
 # Sources: the API references of the services, and for actions and resources the service
@@ -104,13 +103,8 @@ OPERATIONS: Mapping[str, Operation] = {
         _read("GetAccountSummary", "quotas", "*", "SummaryMap"),
         _read("GetAccessKeyInfo", "account of a key", "*", "Account", service="sts"),
         _read("GetCallerIdentity", "identity of the caller", "*", "Arn", service="sts"),
-        _read(
-            "RunInstances",  # as a dry run: whether EC2 knows the profile
-            "nothing: a dry run",
-            "*",
-            service="ec2",
-            also=(("iam:PassRole", "role/*"),),
-        ),
+        # Only as a dry run: whether EC2 knows the profile.
+        _read("RunInstances", "nothing", "*", service="ec2", also=(("iam:PassRole", "role/*"),)),
         _create("CreateRole", "role", _ROLE, "Role"),
         _write("UpdateRole", "description, session length", _ROLE),
         _write("UpdateAssumeRolePolicy", "trust policy", _ROLE),
@@ -137,13 +131,7 @@ OPERATIONS: Mapping[str, Operation] = {
         _create("CreateInstanceProfile", "profile", _PROFILE, "InstanceProfile"),
         _write("TagInstanceProfile", "tags", _PROFILE),
         # After a lost reply, a second request returns LimitExceeded, also for the same role.
-        _write(
-            "AddRoleToInstanceProfile",
-            "role in the profile",
-            _PROFILE,
-            repeatable=False,
-            also=(("iam:PassRole", _ROLE),),
-        ),
+        _write("AddRoleToInstanceProfile", "role in the profile", _PROFILE, **_ADD_ROLE),
         _write("RemoveRoleFromInstanceProfile", "role in the profile", _PROFILE),
         _write("DeleteInstanceProfile", "profile", _PROFILE),
         _read("DescribeSecret", "names of versions", "secret:{SecretId}", **_SECRETS),

@@ -114,22 +114,25 @@ class TestResolved:
     def test_ours(self) -> None:
         """An unacknowledged change that the diff lacks was applied by this call."""
         ledger = folded(Ledger(), (CREATE, NO_REPLY), (ATTACH, no_such("role")))
-        settled, ours, others = ledger.resolve_refusals(ChangeSet(), confirmed=True)
-        assert (ours, others) == ((CREATE,), (ATTACH,))
+        settled, recovered = ledger.resolve_refusals(ChangeSet(), confirmed=True)
+        assert recovered == {
+            CREATE: "its reply was lost",
+            ATTACH: "another process made it",
+        }
         assert (settled.applied, settled.refused) == ((CREATE,), {})
         assert settled.unacknowledged == frozenset()
 
     def test_still_due(self) -> None:
         """A change that is still in the diff stays as it was."""
         ledger = folded(Ledger(), (CREATE, NO_REPLY))
-        assert ledger.resolve_refusals(ChangeSet((CREATE,)), confirmed=True) == (ledger, (), ())
+        assert ledger.resolve_refusals(ChangeSet((CREATE,)), confirmed=True) == (ledger, {})
 
     def test_removed(self) -> None:
         """A single read may be stale: only several reads show that something was removed."""
         ledger = folded(Ledger(), (DETACH, NO_REPLY))
-        assert ledger.resolve_refusals(ChangeSet(), confirmed=False) == (ledger, (), ())
-        _, ours, _ = ledger.resolve_refusals(ChangeSet(), confirmed=True)
-        assert ours == (DETACH,)
+        assert ledger.resolve_refusals(ChangeSet(), confirmed=False) == (ledger, {})
+        _, recovered = ledger.resolve_refusals(ChangeSet(), confirmed=True)
+        assert list(recovered) == [DETACH]
 
 
 class TestDue:

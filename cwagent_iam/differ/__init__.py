@@ -56,7 +56,7 @@ them is empty at a time.
 """
 
 from cwagent_iam.differ.comparing import extras
-from cwagent_iam.differ.diffing import diff, refuse_unmakeable
+from cwagent_iam.differ.diffing import diff, unmakeable_problems
 from cwagent_iam.differ.owning import Attachments, Choices, Existing
 
-__all__ = ["Attachments", "Choices", "Existing", "diff", "extras", "refuse_unmakeable"]
+__all__ = ["Attachments", "Choices", "Existing", "diff", "extras", "unmakeable_problems"]

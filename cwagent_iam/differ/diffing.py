@@ -63,7 +63,7 @@ def diff(
         IntentError: When there is no such choice; or when *desired* was built by hand and lacks
             the tag of what is managed, or is something that only AWS makes.
     """
-    refuse(choice_problems(existing, attachments), _unmakeable(desired))
+    refuse(choice_problems(existing, attachments), unmakeable_problems(desired))
     changes: list[Change] = []
     conflicts: list[Conflict] = []
     linked = service_linked(observed)
@@ -88,16 +88,8 @@ def diff(
     return attrs.evolve(ordered, extras=more, findings=desired.findings)
 
 
-def refuse_unmakeable(desired: State) -> None:
-    """Refuse to make what nobody could tell afterwards to be ours.
-
-    Raises:
-        IntentError: When there is such a thing. It lists all of them.
-    """
-    refuse(_unmakeable(desired))
-
-
-def _unmakeable(desired: State) -> Iterator[Problem]:
+def unmakeable_problems(desired: State) -> Iterator[Problem]:
+    """Check that all entities of *desired* can be recognised as managed afterwards."""
     for entity in desired.entities:
         if entity.owner:
             rule = f"must not be what belongs to {entity.owner}"

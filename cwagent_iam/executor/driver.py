@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cwagent_iam.aws.clients import AWSSession, IAMClient
-    from cwagent_iam.requests import Effect, EventLike, Steps
+    from cwagent_iam.requests import Effect, EventLike, Service, Steps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -44,9 +44,9 @@ class Emitter:
     on_event: Callable[[Any], object] | None = None
     _started: float = attrs.field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Note the time of the start."""
-        self._started = self.propagation.clock()
+    @_started.default
+    def _start(self) -> float:
+        return self.propagation.clock()
 
     def __call__(self, event: EventLike) -> None:
         """Set the seconds since the start on *event*, log it, and pass it on."""
@@ -107,11 +107,7 @@ class Executor:
     @property
     def partition(self) -> str:
         """The partition; ``aws`` if no client can be built, which the first request reports."""
-        try:
-            partition: str = self.clients.of("iam").meta.partition
-        except Exception:  # noqa: BLE001 - settings and credential providers may raise anything
-            return "aws"
-        return partition
+        return str(self._meta("iam", "partition", "aws"))
 
     @property
     def ec2_region(self) -> str | None:
@@ -120,13 +116,16 @@ class Executor:
         Raises:
             IntentError: If EC2's Region or account is unknown.
         """
+        region: str | None = self._meta("ec2", "region_name", None)
+        return region
+
+    def _meta(self, service: Service, name: str, default: str | None) -> Any:
         try:
-            region: str = self.clients.of("ec2").meta.region_name
+            return getattr(self.clients.of(service).meta, name)
         except IntentError:
             raise
-        except Exception:  # noqa: BLE001 - as for the partition
-            return None
-        return region
+        except Exception:  # noqa: BLE001 - settings and credential providers may raise anything
+            return default
 
     def run(self, steps: Steps[T]) -> T:
         """Run *steps* to their result, on this thread.

@@ -121,7 +121,7 @@ class Ledger:
 
     def resolve_refusals(
         self, changes: ChangeSet, *, confirmed: bool
-    ) -> tuple[Ledger, tuple[Change, ...], tuple[Change, ...]]:
+    ) -> tuple[Ledger, Mapping[Change, str]]:
         """Resolve refusals by a later diff: a refused change that it lacks was applied after all.
 
         Args:
@@ -130,22 +130,21 @@ class Ledger:
                 added, but not that it was removed: the read may be stale.
 
         Returns:
-            The ledger; the changes of this call whose replies were lost; and the changes that
-            another process made.
+            The ledger, and the changes that were applied after all, mapped to the reason: the reply
+            was lost, or another process made the change.
         """
         due = set(changes)
         decidable = (each for each in self.refused if confirmed or each.symbol != "-")
-        gone = {change: None for change in decidable if change not in due}
-        ours = tuple(change for change in gone if change in self.unacknowledged)
-        others = tuple(change for change in gone if change not in self.unacknowledged)
-        refused = {change: each for change, each in self.refused.items() if change not in gone}
+        gone = [change for change in decidable if change not in due]
+        ours = [change for change in gone if change in self.unacknowledged]
+        others = dict.fromkeys(gone, "another process made it")
         ledger = attrs.evolve(
             self,
             applied=(*self.applied, *ours),
             unacknowledged=self.unacknowledged.difference(ours),
-            refused=refused,
+            refused={key: each for key, each in self.refused.items() if key not in others},
         )
-        return ledger, ours, others
+        return ledger, others | dict.fromkeys(ours, "its reply was lost")
 
     def due(self, changes: ChangeSet) -> ChangeSet:
         """Return those of *changes* that this call has not applied yet.

@@ -259,11 +259,9 @@ class _Call:
                     raise propagation_timeout_error([decision], [], 1, self.ledger)
                 state = yield from self._observe()
         self.state = state
-        self.ledger, ours, others = self.ledger.resolve_refusals(decision, confirmed=confirmed)
-        for change in ours:
-            yield Emit(Recovered(change=change, reason="its reply was lost"))
-        for change in others:
-            yield Emit(Recovered(change=change, reason="another process made it"))
+        self.ledger, recovered = self.ledger.resolve_refusals(decision, confirmed=confirmed)
+        for change, reason in recovered.items():
+            yield Emit(Recovered(change=change, reason=reason))
         return decision
 
     def _decide(self, state: State) -> ChangeSet | ConflictError:
@@ -383,9 +381,8 @@ class _Call:
             if verdicts & {"final", "look up"}:
                 raise refused_error(refused, changes, self.ledger)
             if refused:
-                rule = max(
-                    (each.rule for each in refused.values()), key=lambda each: each.pace.most
-                )
+                rules = (each.rule for each in refused.values())
+                rule = max(rules, key=lambda rule: rule.pace.most)
                 if not (yield from self._pause(rule.pace, rule.reason)):
                     raise refused_error(refused, changes, self.ledger)
             if "observe" in verdicts:

@@ -86,8 +86,8 @@ def _differences(
     """Yield how *found* differs from *expected*, in the fields that *remaining* depend on."""
     if expected is None or found is None:
         if expected is not found:
-            exists = {True: "exists", False: "does not exist"}
-            yield Difference("existence", exists[expected is not None], exists[found is not None])
+            words = ("exists", "does not exist")
+            yield Difference("existence", *(words[each is None] for each in (expected, found)))
         return
     if _ownership(expected) != _ownership(found):
         yield Difference("ownership", _ownership(expected), _ownership(found))
