@@ -61,8 +61,8 @@ class Observation:
 
     Attributes:
         state: The observed state; an entity that does not exist is not in it.
-        shown: The kinds and names, in lower case, of the entities that a reply showed: the read of
-            the entity, or the list of its policies.
+        shown: The kinds and names, in lower case, of the entities that any reply showed: IAM
+            returns NoSuchEntity to all reads of an entity that does not exist.
         last_miss: The last NoSuchEntity among the outcomes; `None` if there was none.
     """
 
@@ -225,12 +225,11 @@ def _observation(
 ) -> Observation:
     misses = [outcome for some in answers for _, outcome in some if is_missing(outcome)]
     state = State.of(filter(None, (_entity(some, partition) for some in answers)))
-    # The second read of a role or user is the list of its policies.
     shown = frozenset(
         request.target.lower()
         for some in answers
-        for request, outcome in some[:2]
-        if isinstance(outcome, Reply)
+        for request, outcome in some
+        if isinstance(outcome, Reply) and request.row.result  # emulators list for anybody
     )
     return Observation(state, shown, misses[-1] if misses else None)
 

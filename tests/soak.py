@@ -7,7 +7,8 @@ one second ago: an unmanaged identity that is as desired is ensured; one that is
 an unmanaged one is not; one to which everything was attached is detached.
 
 What no reply showed cannot be removed. If only that is left behind by one of these four, it is
-called again after IAM has settled.
+called again after IAM has settled. In the same way a conflict is counted apart if no reply of the
+call has shown what the entity lacks: all its reads, for five seconds, were late.
 
 A schedule fails if the truth is wrong in the end, if an unmanaged entity was touched, if a second
 entity was created, or if an error was raised that is not of this library. After an error of this
@@ -25,6 +26,7 @@ import contextlib
 import copy
 import functools
 import itertools
+import os
 import random
 import statistics
 import sys
@@ -34,7 +36,9 @@ import attrs
 from botocore import xform_name
 
 from cwagent_iam import (
+    ConflictError,
     CwAgentIamError,
+    InstanceProfile,
     diff,
     ensure,
     observe,
@@ -102,6 +106,7 @@ HEAD = (
 )
 ROW = "{:12} {:9} {:9} {:8} {:9.1f} {:8.1f} {:15} {:14} {:16} {:18} {:9}"
 RIGHT = {"refuse young": "ConflictError"}
+UNSEEN = "ConflictError by reads that were all late"
 TOUCHED = "touched an unmanaged entity"
 
 
@@ -142,7 +147,7 @@ def run_one(lagging: LaggyIAM, desired: State, flow: str, profile: str) -> Run:
     first, retries = len(lagging.trace), lagging.trace.repeats
     started = lagging.clock.elapsed
     before = observe(desired, iam=lagging.truth)
-    errors, failure = run(lagging, desired, call, RIGHT.get(flow, ""))
+    errors, failure = run(lagging, desired, call, RIGHT.get(flow, ""), shown)
     seconds = lagging.clock.elapsed - started
     sent = lagging.trace[first:]
     only_lag = not any(each.fault or each.outcome.endswith("Throttling") for each in sent)
@@ -152,7 +157,7 @@ def run_one(lagging: LaggyIAM, desired: State, flow: str, profile: str) -> Run:
     unseen = unseen and shown.isdisjoint(left_behind(lagging, desired, flow))
     if unseen:
         lagging.settle()
-        _, failure = run(lagging, desired, call, RIGHT.get(flow, ""))
+        _, failure = run(lagging, desired, call, RIGHT.get(flow, ""), shown)
         failure = failure or judge(lagging, desired, flow, before)
     return Run(
         flow=flow,
@@ -161,7 +166,7 @@ def run_one(lagging: LaggyIAM, desired: State, flow: str, profile: str) -> Run:
         seconds=seconds,
         errors=errors,
         late=len(late),
-        unseen=unseen,
+        unseen=unseen or UNSEEN in errors,
         failure=failure,
     )
 
@@ -189,19 +194,25 @@ def attempt(lagging: LaggyIAM, desired: State, name: str) -> None:
 
 
 def run(
-    lagging: LaggyIAM, desired: State, flow: Callable[..., Result], right: str
+    lagging: LaggyIAM,
+    desired: State,
+    flow: Callable[..., Result],
+    right: str,
+    shown: set[Fact],
 ) -> tuple[tuple[str, ...], str]:
     """Call until it ends without an error, or with the *right* one, three times at most."""
     errors: list[str] = []
     for _ in range(3):
-        if errors == ["ConflictError"] * 2:
+        if len(errors) == 2 and all("ConflictError" in each for each in errors):
             lagging.clock.sleep(LONGEST_LAG)
         try:
             flow(desired, session=lagging.session)
         except CwAgentIamError as error:
             if type(error).__name__ == right:
                 return tuple(errors), ""
-            errors.append(type(error).__name__)
+            conflict = isinstance(error, ConflictError)
+            late = conflict and not parts(lagging, desired) <= shown
+            errors.append(UNSEEN if late else type(error).__name__)
         except Exception as error:  # noqa: BLE001 - any other error is a failure, and counted
             return tuple(errors), f"raised {type(error).__name__}"
         else:
@@ -255,6 +266,8 @@ def facts(reply: Any, key: str = "") -> Iterator[Fact]:
     elif isinstance(reply, list):
         for each in reply:
             yield from facts(each, key)
+            if isinstance(each, dict) and "RoleName" in each:
+                yield key, each["RoleName"]
     else:
         yield key, str(reply)
 
@@ -267,6 +280,20 @@ def left_behind(lagging: LaggyIAM, desired: State, flow: str) -> set[Fact]:
     principals: Any = [each for each in observed.entities if each.kind != "instance-profile"]
     policies = [each for one in principals for each in one.policies | one.inline_policies]
     return {(key, each.name) for key in ("PolicyName", "PolicyNames") for each in policies}
+
+
+def parts(lagging: LaggyIAM, desired: State) -> set[Fact]:
+    """Return what the entities have in truth that requests after their creation have added."""
+    observed = observe(desired, iam=lagging.truth)
+    profiles = [each for each in observed.entities if isinstance(each, InstanceProfile)]
+    policies = [
+        each
+        for one in observed.entities
+        if not isinstance(one, InstanceProfile)
+        for each in one.policies | one.inline_policies
+    ]
+    inside = {("Roles", each.role_name) for each in profiles if each.role_name}
+    return {("PolicyName", each.name) for each in policies} | inside
 
 
 def make_foreign(lagging: LaggyIAM) -> None:
@@ -340,8 +367,13 @@ def schedules(seeds: int) -> Iterator[tuple[str, str, int]]:
 def main() -> None:
     """Run as many seeds as the first argument says, 50 unless given, and print figures.
 
-    Failures are printed as they come; Ctrl-C prints the figures so far.
+    Failures are printed as they come; Ctrl-C prints the figures so far. A schedule is the same in
+    each run: the order of sets depends on a seed of Python's that this program sets.
     """
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(  # noqa: S606 - the same program again
+            sys.executable, [sys.executable, *sys.argv], os.environ | {"PYTHONHASHSEED": "0"}
+        )
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     by_profile: dict[str, list[Run]] = collections.defaultdict(list)
     failed = False
