@@ -55,13 +55,17 @@ _DEPENDENTS: dict[type[Entity], tuple[tuple[str, str, str], ...]] = {
 }
 
 
+# Emulators answer these with an empty list, whether or not the entity exists.
+_UNCHECKED = {"ListInstanceProfilesForRole", "ListServiceSpecificCredentials"}
+
+
 @attrs.frozen
 class Observation:
     """The result of reading every entity once.
 
     Attributes:
         state: The observed state; an entity that does not exist is not in it.
-        shown: The kinds and names, in lower case, of the entities that any reply showed: IAM
+        shown: The kinds and names, in lower case, of the entities that any reply showed. IAM
             returns NoSuchEntity to all reads of an entity that does not exist.
         last_miss: The last NoSuchEntity among the outcomes; `None` if there was none.
     """
@@ -229,7 +233,7 @@ def _observation(
         request.target.lower()
         for some in answers
         for request, outcome in some
-        if isinstance(outcome, Reply) and request.row.result  # emulators list for anybody
+        if isinstance(outcome, Reply) and request.operation not in _UNCHECKED
     )
     return Observation(state, shown, misses[-1] if misses else None)
 

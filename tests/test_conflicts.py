@@ -10,8 +10,19 @@ import pytest
 from cwagent_iam import SERVER_POLICY
 from cwagent_iam.errors import ConflictError, PropagationTimeoutError
 from cwagent_iam.planners import plan_agent_role
-from cwagent_iam.reconcile.loop import Goal, reconcile
-from tests.core import ROLE, ROLE_PLAN, USER, USER_PLAN, World, made, operations, pauses, refusal
+from cwagent_iam.reconcile.loop import COPIES, Goal, reconcile
+from tests.core import (
+    ROLE,
+    ROLE_PLAN,
+    USER,
+    USER_PLAN,
+    World,
+    made,
+    no_such,
+    operations,
+    pauses,
+    refusal,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,6 +186,21 @@ class TestGone:
         with pytest.raises(ConflictError) as caught:
             world.ensure()
         assert [each.target for each in caught.value.conflicts] == [f"instance-profile {ROLE}"]
+
+    def test_only_a_list_shows_it(self) -> None:
+        """A user that any reply shows exists: the removal reads again until all reads agree."""
+        world = made(USER_PLAN)
+        reads = 1 + COPIES
+        world.script["GetUser"] = [no_such("user", USER)] * 5 * reads
+        world.script["ListAttachedUserPolicies"] = [no_such("user", USER)] * 5
+        assert operations(world.remove(USER_PLAN).changes)[-1] == "DeleteUser"
+
+    def test_only_a_list_ever_shows_it(self) -> None:
+        """If reads never agree on whether a user exists, the removal says so."""
+        world = made(USER_PLAN)
+        world.script["GetUser"] = [no_such("user", USER)] * 999
+        with pytest.raises(PropagationTimeoutError, match=f"user {USER}"):
+            world.remove(USER_PLAN)
 
     def test_remove(self) -> None:
         """A stale read that does not show the tag does not refuse a removal: all is read again."""

@@ -178,8 +178,9 @@ class _Call:
         """Read everything once; for a removal, confirm the entities for which no change is due.
 
         Three parallel reads confirm them. Several rounds must agree if a read has disagreed, or
-        if an entity is missing that this call saw and did not try to delete. A role that a profile
-        holds exists: IAM does not delete such a role.
+        if an entity is missing that this call saw and did not try to delete. An entity exists if
+        any read of the round shows it, and so does a role that a profile holds: IAM does not delete
+        such a role.
         """
         goal = self.goal
         rounds: Iterator[float] | None = None
@@ -196,7 +197,7 @@ class _Call:
                 return seen.state
             absent = idle.difference(each.target.lower() for each in seen.state.entities)
             copies = yield from self._read_copies(idle, seen.state, existence_only=absent)
-            split = absent & roles_in_profiles(seen.state)
+            split = absent & (seen.shown | roles_in_profiles(seen.state))
             split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
             if split:
                 if not (yield from self._pause(DENSE, _NOT_SHOWN)):
