@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import attrs
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity
 
 T = TypeVar("T")
+SendAll: TypeAlias = "Callable[[Sequence[Request]], Steps[list[Outcome]]]"
+"""A generator function that sends requests, with all pages of lists."""
 
 MISSING = "NoSuchEntity"
 
@@ -82,6 +84,7 @@ def observe(
     copies: int = 1,
     dependents: bool = False,
     existence_only: Collection[str] = (),
+    send: SendAll | None = None,
 ) -> Steps[tuple[Observation, ...]]:
     """Read *entities* from IAM.
 
@@ -92,6 +95,7 @@ def observe(
         dependents: Whether to read dependents too. They are kept for managed entities only.
         existence_only: The kinds and names, in lower case, of entities of which only the
             existence is read.
+        send: Sends the reads. Default: `send_all_pages`.
 
     Returns:
         One observation for each copy.
@@ -107,7 +111,7 @@ def observe(
         for each in entities
     ]
     requests = [request for some in reads for request in some] * copies
-    outcomes = iter((yield from send_all_pages(requests)) if requests else ())
+    outcomes = iter((yield from (send or send_all_pages)(requests)) if requests else ())
     answers = [
         [[(request, next(outcomes)) for request in some] for some in reads] for _ in range(copies)
     ]
@@ -133,9 +137,16 @@ def is_missing(outcome: Outcome) -> TypeGuard[Refusal]:
     return sent and isinstance(outcome, Refusal) and outcome.code == MISSING
 
 
-def send_all_pages(requests: Sequence[Request]) -> Steps[list[Outcome]]:
-    """Send *requests* and all further pages of lists, which IAM may truncate after any item."""
-    outcomes: list[Any] = list((yield Send(tuple(requests))))
+def send_all_pages(
+    requests: Sequence[Request], first: Sequence[Outcome] | None = None
+) -> Steps[list[Outcome]]:
+    """Send *requests* and all further pages of lists, which IAM may truncate after any item.
+
+    Args:
+        requests: The requests.
+        first: Their outcomes, without further pages, if they were sent already.
+    """
+    outcomes: list[Any] = list((yield Send(tuple(requests))) if first is None else first)
     used: list[set[str]] = [set() for _ in requests]
     while truncated := [index for index, each in enumerate(outcomes) if _is_truncated(each)]:
         further = [

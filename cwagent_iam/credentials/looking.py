@@ -14,7 +14,7 @@ from cwagent_iam.credentials.sealing import guarded
 from cwagent_iam.errors import Conflict, KeyConflictError, PropagationTimeoutError
 from cwagent_iam.events import KeyChanged
 from cwagent_iam.keys import KeyView, SeenKey, described
-from cwagent_iam.reconcile.loop import COPIES
+from cwagent_iam.reconcile.call import COPIES
 from cwagent_iam.reconcile.rules import DENSE
 
 if TYPE_CHECKING:

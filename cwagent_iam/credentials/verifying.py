@@ -13,7 +13,7 @@ from cwagent_iam.credentials.requests import transient
 from cwagent_iam.credentials.sealing import bare, sealed
 from cwagent_iam.errors import DeliveryError
 from cwagent_iam.events import KeyVerified
-from cwagent_iam.reconcile.loop import COPIES
+from cwagent_iam.reconcile.call import COPIES
 from cwagent_iam.reconcile.rules import DENSE
 from cwagent_iam.requests import Refusal, Request
 
