@@ -18,7 +18,7 @@ from cwagent_iam.errors import CredentialsError, ObserveError
 from cwagent_iam.limits import Quotas
 from cwagent_iam.policies import InlinePolicy, ManagedPolicy
 from cwagent_iam.requests import Outcome, Refusal, Reply, Request, Send, Steps, Unsent
-from cwagent_iam.state import InstanceProfile, Role, State, Tags, User, tags_from
+from cwagent_iam.state import InstanceProfile, Role, SeenKey, State, Tags, User, tags_from
 from cwagent_iam.trust import neutralise
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def observe(
     partition: str,
     copies: int = 1,
     dependents: bool = False,
+    access_keys: bool = False,
     existence_only: Collection[str] = (),
     send: SendAll | None = None,
 ) -> Steps[tuple[Observation, ...]]:
@@ -93,6 +94,7 @@ def observe(
         partition: The AWS partition that replies come from, such as ``aws``.
         copies: How many times each read is sent; each copy is an observation of its own.
         dependents: Whether to read dependents too. They are kept for managed entities only.
+        access_keys: Whether to read the access keys of users; they are dependents too.
         existence_only: The kinds and names, in lower case, of entities of which only the
             existence is read.
         send: Sends the reads. Default: `send_all_pages`.
@@ -105,7 +107,7 @@ def observe(
         CredentialsError: If there are no usable credentials to sign a request.
     """
     reads = [
-        list(_reads(each, dependents=dependents))[
+        list(_reads(each, dependents=dependents, access_keys=access_keys))[
             : 1 if each.target.lower() in existence_only else None
         ]
         for each in entities
@@ -217,7 +219,7 @@ def _join_pages(request: Request, earlier: Reply, page: Outcome) -> Outcome:
     )
 
 
-def _reads(entity: Entity, *, dependents: bool) -> Iterator[Request]:
+def _reads(entity: Entity, *, dependents: bool, access_keys: bool) -> Iterator[Request]:
     """Yield the reads of *entity*; the first one shows whether it exists."""
     word = type(entity).__name__
     name = {f"{word}Name": entity.name}
@@ -232,7 +234,8 @@ def _reads(entity: Entity, *, dependents: bool) -> Iterator[Request]:
             yield Request.of(operation, **name)
         if isinstance(entity, User):
             yield Request.of("GetLoginProfile", **name)
-            yield Request.of("ListAccessKeys", **name)
+    if (dependents or access_keys) and isinstance(entity, User):
+        yield Request.of("ListAccessKeys", **name)
 
 
 def _observation(
@@ -350,17 +353,27 @@ def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> E
             **facts,
         )
     elif kind == User.__name__:
-        found = User(**facts)
+        keys = details.items("ListAccessKeys", seen_key)
+        found = User(access_keys=tuple(sorted(keys, key=_by_age)), **facts)
     else:
         inside = next((role["RoleName"] for role in seen["Roles"]), None)
         found = InstanceProfile(role_name=inside, **facts)
     if not found.managed:
         return found
-    dependents = frozenset(details.dependents(type(found)))
-    if isinstance(found, User):
-        keys = frozenset(details.items("ListAccessKeys", operator.itemgetter("AccessKeyId")))
-        return attrs.evolve(found, dependents=dependents, access_keys=keys)
-    return attrs.evolve(found, dependents=dependents)
+    return attrs.evolve(found, dependents=frozenset(details.dependents(type(found))))
+
+
+def seen_key(item: Mapping[str, Any]) -> SeenKey:
+    """Return an item of ListAccessKeys, without its last use."""
+    return SeenKey(
+        access_key_id=item["AccessKeyId"],
+        active=item["Status"] == "Active",
+        created=item["CreateDate"].timestamp(),
+    )
+
+
+def _by_age(key: SeenKey) -> tuple[float, str]:
+    return key.created, key.access_key_id
 
 
 def _policy(item: Mapping[str, Any]) -> ManagedPolicy:

@@ -84,17 +84,20 @@ class Clients:
         iam: A client for IAM to use unaltered. Default: a client built from *session*.
         ec2: A client for EC2 to use unaltered. Default: a client built from *session*.
         max_in_flight: The largest number of requests that share a client. Default: 8.
+        sts: A client for STS to use unaltered. A client for STS with other credentials is built
+            with its endpoint and settings.
     """
 
     session: AWSSession | None = None
     iam: IAMClient | None = None
     ec2: Any = None
     max_in_flight: int = 8
+    sts: Any = None
     _built: dict[str, Any] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep the clients that were handed in."""
-        handed = {"iam": self.iam, "ec2": self.ec2}
+        handed = {"iam": self.iam, "ec2": self.ec2, "sts": self.sts}
         self._built |= {service: client for service, client in handed.items() if client is not None}
 
     def of(self, service: Service) -> Any:
@@ -116,11 +119,13 @@ class Clients:
                 raise
         return self._built[service]
 
-    def build(self, service: Service, **credentials: str) -> Any:
+    def build(self, service: Service, region: str = "", **credentials: str) -> Any:
         """Build a new client for *service* that signs with *credentials*.
 
         Args:
             service: The service.
+            region: The Region. Default: that of the session, or of `iam`. Ignored if `sts` was
+                handed in.
             credentials: ``aws_access_key_id`` and ``aws_secret_access_key``. Default: the
                 credentials that the other clients sign with.
 
@@ -128,13 +133,21 @@ class Clients:
             Exception: As boto3 raises it.
         """
         with _building:
+            options = {"region_name": region, **credentials} if region else credentials
+            if self.sts is not None:
+                meta = self.sts.meta
+                options = {"region_name": meta.region_name, **credentials}
+                return self._build_beside(self.sts, service, options, meta.endpoint_url)
             if self.iam is None:
                 session = self.session or boto3
-                return session.client(service, config=self._config(), **credentials)
-            return self._build_beside(self.iam, service, credentials)
+                return session.client(service, config=self._config(), **options)
+            endpoint = self.iam.meta.endpoint_url if _is_emulator(self.iam) else None
+            return self._build_beside(self.iam, service, options, endpoint)
 
-    def _build_beside(self, iam: Any, service: Service, credentials: dict[str, str]) -> Any:
-        """Build a side client of *iam*.
+    def _build_beside(
+        self, iam: Any, service: Service, more: dict[str, str], endpoint: str | None
+    ) -> Any:
+        """Build a side client of *iam*, with *more* options.
 
         The credentials, CA bundle and Region of *iam* are private attributes of botocore's
         clients. If they are missing, those of the session are used.
@@ -142,10 +155,9 @@ class Clients:
         options: dict[str, Any] = {
             "config": self._config(_attribute(iam, "meta.config")),
             "verify": _attribute(iam, "_endpoint.http_session._verify"),
-            **credentials,
+            **({"endpoint_url": endpoint} if endpoint else {}),
+            **more,
         }
-        if _is_emulator(iam):
-            options["endpoint_url"] = iam.meta.endpoint_url
         if self.session is not None:
             client = self.session.client(service, **options)
             if client.meta.partition == iam.meta.partition:
@@ -154,7 +166,7 @@ class Clients:
         settings = _attribute(iam, "_ruleset_resolver._builtins") or {}
         region = settings.get(EndpointResolverBuiltins.AWS_REGION)
         session = self.session or _session_of(iam)
-        return session.client(service, region_name=region, **options)
+        return session.client(service, **{"region_name": region} | options)
 
     def _config(self, inherited: Config | None = None) -> Config:
         settings = {name: getattr(inherited, name, None) for name in _INHERITED}

@@ -14,16 +14,28 @@ from cwagent_iam.aws.clients import Clients
 from cwagent_iam.changes import Result
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
+from cwagent_iam.executor import custody
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.propagation import Propagation
 from cwagent_iam.reconcile.failures import add_facts
-from cwagent_iam.requests import Emit, Interrupted, Send, Wait
+from cwagent_iam.requests import (
+    Deliver,
+    Emit,
+    Hold,
+    Interrupted,
+    Refusal,
+    Request,
+    Send,
+    Settle,
+    Verify,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cwagent_iam.aws.clients import AWSSession, IAMClient
-    from cwagent_iam.requests import Effect, EventLike, Service, Steps
+    from cwagent_iam.requests import Effect, EventLike, Outcome, Service, Steps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -76,6 +88,7 @@ class Executor:
     propagation: Propagation
     emit: Emitter
     transport: Transport
+    _store_name: str = attrs.field(default="", init=False)
 
     @classmethod
     def of(
@@ -85,6 +98,7 @@ class Executor:
         propagation: Propagation | None = None,
         on_event: Callable[[Any], object] | None = None,
         ec2: Any = None,
+        sts: Any = None,
     ) -> Executor:
         """Set up a call; no request is sent.
 
@@ -94,13 +108,14 @@ class Executor:
             propagation: Propagation settings. Default: `Propagation`.
             on_event: Called with each event. Default: events are only logged.
             ec2: A client for EC2 to use unaltered. Default: a client built from *session*.
+            sts: A client for STS to use unaltered. Default: a client that inherits from the others.
 
         Raises:
             IntentError: If an argument has the wrong type. It lists all of them.
         """
-        refuse(_problems(session, iam, propagation, on_event, ec2))
+        refuse(_problems(session, iam, propagation, on_event, ec2, sts))
         settings = propagation or Propagation()
-        clients = Clients(session, iam, ec2, settings.max_in_flight)
+        clients = Clients(session, iam, ec2, settings.max_in_flight, sts)
         emit = Emitter(settings, on_event)
         return cls(clients, settings, emit, Transport(clients, settings, emit.waiting))
 
@@ -144,20 +159,30 @@ class Executor:
             BaseException: As the generator raises it; for `Interrupted`, its cause.
         """
         resume: Callable[[], Effect] = functools.partial(next, steps)
+        effect: Effect | None = None
         ended: BaseException | None = None
         while ended is None:
             try:
-                resume = functools.partial(steps.send, self._perform(resume()))
+                effect = resume()
+                resume = functools.partial(steps.send, self._perform(effect))
             except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
                 if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
                     ended = error
                 else:
-                    resume = functools.partial(steps.throw, error)
+                    resume = functools.partial(steps.throw, self._with_outcomes(error, effect))
         if isinstance(ended, StopIteration):
             result: T = ended.value
             return result
         # Raised outside the handler, which would set the context of the interrupt.
         raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
+
+    def _with_outcomes(self, error: BaseException, effect: Effect | None) -> BaseException:
+        """Return *error* with the outcomes that have come, if *effect* is a `Send`."""
+        if not isinstance(effect, Send):
+            return error
+        stop = Interrupted(self.transport.outcomes_of(effect.requests))
+        stop.__cause__ = error
+        return stop
 
     def _perform(self, effect: Effect) -> Any:
         """Perform *effect*; return its result for the generator."""
@@ -171,8 +196,31 @@ class Executor:
                 return pause
             case Emit(event=event):
                 return self.emit(event)
+            case Hold():
+                holding = custody.hold(effect)
+                # A store could name itself by its secret once it holds one.
+                self._store_name = self._store_name or holding.name
+                return attrs.evolve(holding, name=self._store_name)
+            case Deliver():
+                return custody.deliver(effect, self._store_name)
+            case Settle():
+                return custody.settle(effect, self._store_name)
+            case Verify():
+                return self._verify(effect)
             case _:
                 assert_never(effect)
+
+    def _verify(self, effect: Verify) -> tuple[Outcome, ...]:
+        client = custody.client_for(effect, self.clients, self._store_name)
+        if isinstance(client, Refusal):
+            return (client,)
+        # Another transport: whether STS answers in one Region says nothing about IAM or another.
+        transport = Transport(Clients(sts=client), self.propagation, self.emit.waiting)
+        requests = (Request.of("GetCallerIdentity"),) * effect.copies
+        try:
+            return transport.send(requests)
+        finally:
+            custody.forget(client)
 
     def finish(self, result: ResultT) -> ResultT:
         """Emit that the call has succeeded, and return its result.
@@ -189,13 +237,14 @@ class Executor:
 
 
 def _problems(
-    session: Any, iam: Any, propagation: Any, on_event: Any, ec2: Any
+    session: Any, iam: Any, propagation: Any, on_event: Any, ec2: Any, sts: Any
 ) -> Iterator[Problem]:
     """Yield the problems of the arguments that most public functions have in common."""
     rows = (
         ("session", session, "client", "a session that builds clients, such as a boto3.Session"),
         ("iam", iam, "get_role", "a client for IAM, as session.client('iam') returns it"),
         ("ec2", ec2, "run_instances", "a client for EC2, as session.client('ec2') returns it"),
+        ("sts", sts, "get_caller_identity", "a client for STS, as session.client('sts') returns"),
     )
     for name, value, method, kind in rows:
         # A class has its methods too, but they cannot be called.

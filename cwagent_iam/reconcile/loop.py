@@ -48,6 +48,7 @@ class Goal:
         timeout: The longest waiting since the last write, in seconds.
         removes: Whether the goal is absence. If so, dependents are read too, and absence is
             confirmed.
+        access_keys: Whether the access keys of users are read too.
     """
 
     targets: tuple[Entity, ...]
@@ -55,6 +56,7 @@ class Goal:
     partition: str
     timeout: float
     removes: bool = False
+    access_keys: bool = False
 
 
 def preview(goal: Goal) -> Steps[ChangeSet]:
@@ -172,7 +174,10 @@ class Reconciliation(Call):
         looks = 0
         while True:
             (seen,) = yield from observe(
-                goal.targets, partition=goal.partition, dependents=goal.removes
+                goal.targets,
+                partition=goal.partition,
+                dependents=goal.removes,
+                access_keys=goal.access_keys,
             )
             self.ledger = self.ledger.with_observation(seen)
             looks += 1

@@ -6,15 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cwagent_iam.credentials.quiet import quiet
+
 from cwagent_iam.errors import StoreError
 from cwagent_iam.executor import Executor
 from cwagent_iam.observing import send_all_pages
 from cwagent_iam.requests import Request
 
 if TYPE_CHECKING:
-    from cwagent_iam.aws import AWSSession
     from cwagent_iam.credentials.secret import NewAccessKey
     from cwagent_iam.credentials.store import KeyStore
+
+    from cwagent_iam.aws import AWSSession
     from cwagent_iam.requests import Outcome, Refusal
 
 _ID, _SECRET, _USER = "access_key_id", "secret_access_key", "user_name"

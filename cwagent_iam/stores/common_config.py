@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
 from cwagent_iam.credentials.arguments import at_home, seconds
 from cwagent_iam.credentials.replacing import WholeFile
 from cwagent_iam.credentials.sealing import sealed
+from tomlkit.exceptions import TOMLKitError
+
 from cwagent_iam.errors import StoreError
 
 if TYPE_CHECKING:

@@ -6,17 +6,18 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import attrs
-
-from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.credentials.arguments import fitting, kms_key
 from cwagent_iam.credentials.sealing import sealed
 from cwagent_iam.credentials.written import as_json, ask, holds, id_in, refused
+
+from cwagent_iam.arguments import plain, plain_if_named
 from cwagent_iam.errors import StoreError
 from cwagent_iam.requests import Refusal, Reply
 
 if TYPE_CHECKING:
-    from cwagent_iam.aws import AWSSession
     from cwagent_iam.credentials.secret import NewAccessKey
+
+    from cwagent_iam.aws import AWSSession
 
 _CURRENT, _PENDING = "AWSCURRENT", "AWSPENDING"
 _MISS = "ResourceNotFoundException"

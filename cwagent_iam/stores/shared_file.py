@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
-
-from cwagent_iam.arguments import plain, plain_if_named, reject
 from cwagent_iam.credentials.arguments import at_home, fitting, seconds
 from cwagent_iam.credentials.common_config import CommonConfig
 from cwagent_iam.credentials.ini import ID, SECRET, UnfitError, key_in, with_key
 from cwagent_iam.credentials.replacing import WholeFile
 from cwagent_iam.credentials.sealing import sealed
+
+from cwagent_iam.arguments import plain, plain_if_named, reject
 from cwagent_iam.errors import StoreError
 
 if TYPE_CHECKING:

@@ -1,0 +1,71 @@
+"""Secrecy: no log and no frame of an exception shows a secret that is on its way.
+
+botocore logs the bodies of requests and replies at level DEBUG, and error trackers keep the local
+variables of the frames of each log record and of each exception.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
+
+_LIBRARIES = {"boto3", "botocore", "urllib3"}
+_quiet: ContextVar[bool] = ContextVar("cwagent_iam_quiet", default=False)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop the log records of botocore and its libraries, in this thread or task only.
+
+    A level or a handler would change for all threads. A filter that reads a context variable can
+    stay on the loggers.
+    """
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in _LIBRARIES:
+            logging.getLogger(name).addFilter(_is_shown)  # adding it again changes nothing
+    token = _quiet.set(True)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def _is_shown(_record: logging.LogRecord) -> bool:
+    return not _quiet.get()
+
+
+def bare(error: _E) -> _E:
+    """Remove from *error*, and from its causes, the frames and the contexts."""
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = seen.__context__ = None
+        seen = seen.__cause__
+    return error
+
+
+def sealed(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let *function* raise what it raises without its frames, which may hold a secret.
+
+    ``raise ... from None`` would only hide the first error. So the error is raised again where no
+    error is being handled.
+    """
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - an interrupt has frames too
+            failure = bare(error)
+        raise failure
+
+    return call

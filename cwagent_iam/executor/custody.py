@@ -1,0 +1,153 @@
+"""Custody: what the executor does with key stores; the words of their exceptions are not repeated.
+
+A store may be anybody's code. Its exceptions may quote the secret, in whole, in parts or in another
+encoding. So an error of such a store tells the type of the exception and the line that raised it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import re
+import traceback
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cwagent_iam.aws.outcomes import unsent_of
+from cwagent_iam.aws.secrecy import bare, quiet, sealed
+from cwagent_iam.errors import StoreError
+from cwagent_iam.key_stores import Advice, Companion, ReadableKeyStore, SecretAccessKey
+from cwagent_iam.requests import STORE_CHANGED, Holding, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam.aws.clients import Clients
+    from cwagent_iam.requests import Deliver, Hold, Settle, Verify
+
+_T = TypeVar("_T")
+
+# AWS documents 16 to 128 word characters; all ids are upper case. A secret, which a person may have
+# put in the place of the id, is not: it must not be sent, or shown in errors and events.
+_ID = re.compile(r"[A-Z0-9]{16,128}")
+
+
+def hold(effect: Hold) -> Holding:
+    """Ask a store what it holds.
+
+    Raises:
+        StoreError: If it cannot be read, or holds something other than the id of a key; or if it
+            is asked and could not be written.
+        BaseException: If it is interrupted, without frames.
+    """
+    store: Any = effect.store
+    name = str(store)
+    held = _guarded(store, name, "read", store.held)
+    if held is not None and not (isinstance(held, str) and _ID.fullmatch(held)):
+        problem = "it holds something other than the id of an access key: empty it, or name another"
+        raise StoreError(store=name, problem=problem)
+    if effect.check:
+        _guarded(store, name, "written", store.check)
+    return Holding(
+        access_key_id=held,
+        name=name,
+        fingerprint=_fingerprint(store, name),
+        readable=isinstance(store, ReadableKeyStore),
+    )
+
+
+def deliver(effect: Deliver, name: str) -> None:
+    """Write a new key to a store.
+
+    Raises:
+        StoreError: If that fails.
+        BaseException: If it is interrupted, without frames.
+    """
+    store, key, replacing = effect.store, effect.key, effect.replacing
+    _guarded(store, name, "written", lambda: store.write(key, replacing=replacing))
+
+
+def settle(effect: Settle, name: str) -> Advice:
+    """Let a store repair the settings of its readers; return what is left to do.
+
+    Raises:
+        StoreError: If that fails.
+        BaseException: If it is interrupted, without frames.
+    """
+    store = effect.store
+    if not isinstance(store, Companion):
+        return Advice()
+    advice = _guarded(store, name, "settled", store.settle)
+    return advice if isinstance(advice, Advice) else Advice(advice or "")
+
+
+def client_for(effect: Verify, clients: Clients, name: str) -> Any:
+    """Return a client for STS that signs with the key in the store, or a `Refusal`.
+
+    Raises:
+        StoreError: If the store cannot be read.
+        BaseException: If it is interrupted, without frames.
+    """
+    store = effect.store
+    secret = effect.key.secret if effect.key else None
+    if isinstance(store, ReadableKeyStore):
+        secret = _guarded(store, name, "read", lambda: _secret_in(store))
+        if _guarded(store, name, "read", store.held) != effect.access_key_id:
+            return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
+    if secret is None:
+        return Refusal(code=None, message="the store holds no secret")
+    return _client(clients, effect, secret)
+
+
+def forget(client: Any) -> None:
+    """Remove the secret from a client: botocore has no call that does, and it may live on."""
+    client._request_signer._credentials.secret_key = ""  # noqa: SLF001
+
+
+@sealed
+def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
+    with quiet():
+        try:
+            return clients.build(
+                "sts",
+                effect.region,
+                aws_access_key_id=effect.access_key_id,
+                aws_secret_access_key=secret.reveal(),
+            )
+        except Exception as error:  # noqa: BLE001 - settings may raise anything
+            return unsent_of(bare(error))
+
+
+def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:
+    found = store.secret()
+    return SecretAccessKey(found) if isinstance(found, str) and found else (found or None)
+
+
+def _guarded(store: object, name: str, verb: str, call: Callable[[], _T]) -> _T:
+    """Call a method of a store; raise what it raises without its words and frames."""
+    failure: BaseException
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - whatever a store raises
+        own = type(store).__module__.startswith("cwagent_iam.")
+        if own and isinstance(error, StoreError):
+            failure = bare(error)
+        else:
+            failure = StoreError(store=name, problem=f"it cannot be {verb} ({_place(error)})")
+    except BaseException as error:  # noqa: BLE001 - an interrupt has frames too
+        failure = bare(error)
+    raise failure
+
+
+def _place(error: Exception) -> str:
+    """Return the type of an exception and the line that raised it, without its words."""
+    number = error.errno if isinstance(error, OSError) else None
+    code = f" {errno.errorcode[number]}" if number in errno.errorcode else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__}{code} in {frames[-1].filename}, line {frames[-1].lineno}"
+
+
+def _fingerprint(store: object, name: str) -> str:
+    """Return a hash of what tells a store from others; its type, if it has no name."""
+    named = type(store).__str__ is not object.__str__ or type(store).__repr__ is not object.__repr__
+    identity = getattr(store, "identity", None) or (name if named else type(store).__qualname__)
+    return hashlib.sha256(str(identity).encode()).hexdigest()[:16]

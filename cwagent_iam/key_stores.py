@@ -1,0 +1,170 @@
+"""Key stores: the secret of a new access key, and the Protocols of the places that it may go to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final, runtime_checkable
+
+import attrs
+
+from cwagent_iam.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MASK = "<secret access key>"
+
+
+@final
+class SecretAccessKey:
+    """The secret of an access key. Only its repr is a mask; it refuses every other conversion.
+
+    A mask that becomes data would be stored in place of the secret. So ``str``, ``format`` and
+    pickling raise. There is no copy: after `forget` nothing that still refers to the object, such
+    as the frames of a traceback, can reveal the secret.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Hold *text*."""
+        self._text: str | None = text
+
+    def reveal(self) -> str:
+        """Return the secret, for the code that stores it.
+
+        Raises:
+            LookupError: If it is forgotten.
+        """
+        if self._text is None:
+            msg = "the secret access key is forgotten: it was delivered, or its key was deleted"
+            raise LookupError(msg)
+        return self._text
+
+    def forget(self) -> None:
+        """Drop the secret."""
+        self._text = None
+
+    def __repr__(self) -> str:
+        """Return the mask."""
+        return _MASK
+
+    def __str__(self) -> str:
+        """Refuse.
+
+        Raises:
+            TypeError: Always.
+        """
+        return self._refuse("converted to text: call reveal() where it is stored")
+
+    def __format__(self, _spec: str) -> str:
+        """Refuse, as `str` does.
+
+        Raises:
+            TypeError: Always.
+        """
+        return str(self)
+
+    def __copy__(self) -> SecretAccessKey:
+        """Return the same object."""
+        return self
+
+    def __deepcopy__(self, _memo: Any) -> SecretAccessKey:
+        """Return the same object."""
+        return self
+
+    def __reduce_ex__(self, _protocol: Any) -> NoReturn:
+        """Refuse to be pickled.
+
+        Raises:
+            TypeError: Always.
+        """
+        self._refuse("pickled")
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse to be serialised by other means.
+
+        Raises:
+            TypeError: Always.
+        """
+        self._refuse("pickled")
+
+    def _refuse(self, verb: str) -> NoReturn:
+        msg = f"a secret access key cannot be {verb}"
+        raise TypeError(msg)
+
+
+@attrs.frozen(kw_only=True)
+class NewAccessKey:
+    """An access key that was just created, for the store that it is delivered to.
+
+    Attributes:
+        access_key_id: Its id.
+        user_name: The name of its user.
+        secret: Its secret.
+    """
+
+    access_key_id: str
+    user_name: str
+    secret: SecretAccessKey = attrs.field(eq=False)
+
+
+class KeyStore(Protocol):
+    """A place for one access key that cannot be read back: only the id can.
+
+    The secret that it holds cannot be verified. Therefore a rotation ends an old key only after the
+    new one was used. Give a store a method ``secret`` if its secret can be read: see
+    `ReadableKeyStore`. Errors name a store by its `str`, and repeat no words of the exceptions that
+    it raises.
+    """
+
+    def held(self) -> str | None:
+        """Return the id of the key that it holds; `None` if it holds none."""
+
+    def check(self) -> None:
+        """Raise if it could not be written now; leave nothing behind."""
+
+    def write(self, key: NewAccessKey, *, replacing: str | None) -> None:
+        """Store *key*; raise if that fails, or if the held key is no longer *replacing*."""
+
+
+@runtime_checkable
+class ReadableKeyStore(KeyStore, Protocol):
+    """A place for one access key that can be read back, so that the secret can be verified."""
+
+    def secret(self) -> SecretAccessKey | str | None:
+        """Return the secret of the held key; `None` if it holds none."""
+
+
+@attrs.frozen
+class Advice:
+    """The result of `Companion.settle`.
+
+    Attributes:
+        text: The steps that are left for the caller; empty if there are none.
+        rereads: Whether the agent notices a new key without a restart.
+        redirected: Whether the agent has just been pointed at the store, for which it needs one.
+    """
+
+    text: str = ""
+    rereads: bool = True
+    redirected: bool = False
+
+
+@runtime_checkable
+class Companion(Protocol):
+    """A store that knows about the programs that read it. A store needs no such method."""
+
+    def settle(self) -> Advice | str:
+        """Repair the settings by which the agent finds the store, and return what is left to do.
+
+        It is called whenever the store holds a key that works.
+        """
+
+
+def store_problems(deliver: object) -> Iterator[Problem]:
+    """Yield the problems of the argument *deliver*."""
+    methods = ("held", "check", "write")
+    has_all = all(callable(getattr(deliver, name, None)) for name in methods)
+    if isinstance(deliver, type) or not has_all:
+        rule = "must be a store for keys, with the methods held, check and write"
+        yield Problem.of("deliver", deliver, rule)
