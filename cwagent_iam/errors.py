@@ -86,8 +86,8 @@ _ADVICE: dict[str | None, str] = {
 }
 _FATES: dict[Fate, str] = {
     "deleted": "It has been deleted: repair the store, then call again.",
-    "exists": "It was not seen to be deleted, and its secret is lost: delete it yourself.",
-    "in doubt": "It was not deleted: see what the store holds and which keys are used.",
+    "exists": "Its deletion was not confirmed, and its secret is lost: delete it yourself.",
+    "in doubt": "It was not deleted: check what the store holds and which keys are used.",
 }
 
 
@@ -352,10 +352,10 @@ class ApplyError(RequestError):
         if self.code == "AccessDenied":
             actions = " and ".join(sorted(self.remaining[0].permissions))
             return f"Allow the caller {actions}, then call again."
-        if self.code == "LimitExceeded" and self.overtaken:
-            return "The profile already holds a role: check which one, then call again."
         if self.code == "LimitExceeded" and self.operation == "CreateAccessKey":
             return "A user can have two access keys: delete one that is not used, then call again."
+        if self.code == "LimitExceeded" and self.overtaken:
+            return "The profile already holds a role: check which one, then call again."
         if self.code == "NoSuchEntity" and self.attempts > 1:
             return "It is new and not visible yet, or gone again: call again, or give it more time."
         return super().advice

@@ -10,7 +10,7 @@ import attrs
 from botocore.exceptions import ClientError
 
 from cwagent_iam import ensure_agent_user
-from cwagent_iam.credentials.quiet import quiet
+from cwagent_iam.aws.secrecy import quiet
 from cwagent_iam.errors import StoreError
 from cwagent_iam.testing import Crash, Fault
 

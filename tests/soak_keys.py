@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator
 
-    from cwagent_iam.credentials import NewAccessKey
+    from cwagent_iam.key_stores import NewAccessKey
     from cwagent_iam.testing.lagging.faults import Outcome
     from cwagent_iam.testing.lagging.wire import Sent
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cwagent_iam.credentials.common_config import CommonConfig
+from cwagent_iam.stores.common_config import CommonConfig
 from cwagent_iam.errors import StoreError
 
 FILE = Path("/opt/aws/amazon-cloudwatch-agent/etc/credentials")

@@ -10,7 +10,7 @@ import pytest
 from cwagent_iam import SERVER_POLICY
 from cwagent_iam.errors import ConflictError, PropagationTimeoutError
 from cwagent_iam.planners import plan_agent_role
-from cwagent_iam.reconcile.loop import COPIES, Goal, reconcile
+from cwagent_iam.reconcile.loop import Goal, reconcile
 from tests.core import (
     ROLE,
     ROLE_PLAN,
@@ -190,8 +190,7 @@ class TestGone:
     def test_only_a_list_shows_it(self) -> None:
         """A user that any reply shows exists: the removal reads again until all reads agree."""
         world = made(USER_PLAN)
-        reads = 1 + COPIES
-        world.script["GetUser"] = [no_such("user", USER)] * 5 * reads
+        world.script["GetUser"] = [no_such("user", USER)] * 20
         world.script["ListAttachedUserPolicies"] = [no_such("user", USER)] * 5
         assert operations(world.remove(USER_PLAN).changes)[-1] == "DeleteUser"
 

@@ -15,7 +15,7 @@ from cwagent_iam.aws import Clients
 from cwagent_iam.credentials.answers import NOTE_TAG
 from cwagent_iam.credentials.delivering import make_key
 from cwagent_iam.credentials.looking import delete, look
-from cwagent_iam.credentials.quiet import quiet
+from cwagent_iam.aws.secrecy import quiet
 from cwagent_iam.credentials.requests import KeyRequests
 from cwagent_iam.errors import (
     ApplyError,
@@ -26,7 +26,7 @@ from cwagent_iam.errors import (
     PropagationTimeoutError,
     StoreError,
 )
-from cwagent_iam.events import Event, KeyChanged, KeyDelivered, KeyMade, KeyVerified
+from cwagent_iam.events import Event, KeyChanged, KeyDelivered, KeyCreated, KeyVerified
 from cwagent_iam.executor import Executor
 from cwagent_iam.keys import described
 from cwagent_iam.requests import Refusal
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 GONE = "AKIA" + 16 * "G"
 STRANGE = {"aws_access_key_id": "AKIAX", "aws_secret_access_key": "secret"}
-OWN_EVENTS = KeyMade | KeyDelivered | KeyVerified | KeyChanged
+OWN_EVENTS = KeyCreated | KeyDelivered | KeyVerified | KeyChanged
 
 
 @pytest.fixture
@@ -227,7 +227,7 @@ def test_a_failed_delivery_says_what_became_of_the_key(scene: Scene) -> None:
         " repair the store, then call again. Already applied: CreateUser"
     )
     own = [each for each in scene.events if isinstance(each, OWN_EVENTS)]
-    assert [type(each) for each in own] == [KeyMade, KeyChanged]
+    assert [type(each) for each in own] == [KeyCreated, KeyChanged]
     assert str(own[1]) == f"changed: DeleteAccessKey of access key {error.access_key_id}"
     assert str(pickle.loads(pickle.dumps(error))) == str(error)  # noqa: S301 - our own
 
@@ -311,7 +311,7 @@ def test_an_interrupt_leaves_what_is_delivered(scene: Scene) -> None:
     assert caught.value.__notes__[0].endswith("was made, and it may be in the store")
 
 
-@pytest.mark.parametrize("kind", [KeyMade, KeyDelivered, KeyVerified])
+@pytest.mark.parametrize("kind", [KeyCreated, KeyDelivered, KeyVerified])
 def test_what_a_listener_raises_passes_through(scene: Scene, kind: type[Event]) -> None:
     """The key is delivered by then."""
 
@@ -329,7 +329,7 @@ def test_what_a_listener_raises_passes_through(scene: Scene, kind: type[Event]) 
 def test_a_listener_cannot_keep_a_key_from_being_deleted(scene: Scene) -> None:
     """What is not delivered is deleted, even if the listener to that raises."""
     full_disk(scene)
-    scene.on_event = lambda event: 1 / 0 if isinstance(event, KeyMade) else 0
+    scene.on_event = lambda event: 1 / 0 if isinstance(event, KeyCreated) else 0
     with pytest.raises(ZeroDivisionError):
         scene.deliver()
     assert scene.ids == []

@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
-from cwagent_iam.credentials.quiet import quiet
+from cwagent_iam.aws.secrecy import quiet
 from cwagent_iam.testing import sandbox
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from cwagent_iam import (
     StoreError,
     rotate_access_key,
 )
-from cwagent_iam.events import KeyChanged, KeyDelivered, KeyMade, KeyVerified
+from cwagent_iam.events import KeyChanged, KeyDelivered, KeyCreated, KeyVerified
 from cwagent_iam.testing import Fault, Profile
 from cwagent_iam.testing.lagging.profiles import Fixed
 from tests.soak_keys import DAY, USER, Shelf, World, world as open_world
@@ -231,9 +231,9 @@ def test_what_is_done_is_told(world: World) -> None:
         on_event=events.append,
     )
     kinds = [
-        type(each) for each in events if isinstance(each, KeyMade | KeyDelivered | KeyVerified)
+        type(each) for each in events if isinstance(each, KeyCreated | KeyDelivered | KeyVerified)
     ]
-    assert kinds == [KeyMade, KeyDelivered, KeyVerified]
+    assert kinds == [KeyCreated, KeyDelivered, KeyVerified]
     changes = [(each.operation, each.access_key_id) for each in events if type(each) is KeyChanged]
     assert changes == [("UpdateAccessKey", old), ("DeleteAccessKey", old)]
 

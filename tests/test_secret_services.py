@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from moto.secretsmanager.models import SecretsManagerBackend
 
-from cwagent_iam.credentials import NewAccessKey, SecretAccessKey
-from cwagent_iam.credentials.parameter_store import ParameterStoreSecret
-from cwagent_iam.credentials.secrets_manager import SecretsManagerSecret
+from cwagent_iam.key_stores import NewAccessKey, SecretAccessKey
+from cwagent_iam.stores.parameter_store import ParameterStoreSecret
+from cwagent_iam.stores.secrets_manager import SecretsManagerSecret
 from cwagent_iam.errors import IntentError, StoreError
 from cwagent_iam.testing import sandbox
 

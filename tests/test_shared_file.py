@@ -30,9 +30,9 @@ from cwagent_iam.credentials import (
     SecretAccessKey,
     SharedCredentialsFile,
 )
-from cwagent_iam.credentials.common_config import CommonConfig
-from cwagent_iam.credentials.ini import UnfitError, with_key
-from cwagent_iam.credentials.replacing import WholeFile
+from cwagent_iam.stores.common_config import CommonConfig
+from cwagent_iam.stores.ini import UnfitError, with_key
+from cwagent_iam.stores.whole_file import WholeFile
 from cwagent_iam.errors import IntentError, StoreError
 from tests.conftest import examples
 

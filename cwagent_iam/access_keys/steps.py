@@ -1,84 +1,63 @@
-"""Access keys: their observed state, without secrets, and the step that is due.
+"""Steps: what is due about the access keys of a user, as a function of what was seen.
 
-Times are in seconds since 1970; nothing here reads a clock. The step follows from the keys that IAM
-and the store show. The held key is the one in the store.
+Times are in seconds since 1970; nothing here reads a clock. The held key is the one in the store.
 
 .. code-block:: text
 
     the store holds ...        the user's other key ...        what is due
     ---------------------      -----------------------------   --------------------------------
-    nothing, or a key          is none, or any                 Make, if there is room
+    nothing, or a key          is none, or any                 Create, if there is room
     that is gone
     an inactive key            -                               Blocked: the caller must decide
-    an active key              is none                         Make, once the held one is too old
-                               is another process's            Blocked, once Make would be due
+    an active key              is none                         Create, once the held one is too old
+                               is in the way                   Blocked, once Create would be due
                                is retiring, active             Deactivate, once it is unused
                                is retiring, inactive           Delete, after the grace period
 
-A key is retiring if it is older than the held key, which has replaced it. It is also retiring if it
-was never used, for example because a program crashed before it delivered the key. Any other key is
-another process's. A retiring key that is younger than the held key stays active for at least an
-hour, because another program may be delivering it.
-Attribution of a key that appeared after a lost reply is at the end (`verdict_on`).
+A key is retiring if it was recorded for this store, or as the key that the held one replaces, and
+is older than the held key or was never used. A suspect is retiring too. Any other key is in the
+way. A retiring key that is younger than the held key stays active for at least an hour, because
+another program may be delivering it.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-Action: TypeAlias = Literal["created", "kept", "replaced"]
-"""The action that a call took on the key in the store."""
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cwagent_iam.access_keys.records import Record
+    from cwagent_iam.state import SeenKey
 
 MOST_KEYS = 2
 """The maximum number of access keys of a user in IAM; the quota cannot be raised."""
 
+DAY = 86400.0
 
-@attrs.frozen(kw_only=True)
-class SeenKey:
-    """An access key, as IAM shows it.
+ON_ITS_WAY = 3600.0
+"""How long another program may take to deliver a new key to the store, in seconds."""
 
-    Attributes:
-        access_key_id: Its id, which is not a secret.
-        active: Whether AWS accepts requests that are signed with it.
-        created: When it was created, in seconds since 1970.
-        last_used: When it was last used, in seconds since 1970; IAM reports it with a delay. `None`
-            if never.
-    """
+OWN_USE = 900.0
+"""How long after the verification of a key IAM may report that verification as its last use."""
 
-    access_key_id: str
-    active: bool
-    created: float
-    last_used: float | None = None
+TOLERANCE = 2.0
+"""The tolerance for differences between AWS's clocks and for rounded dates, in seconds."""
 
+Phase: TypeAlias = Literal["current", "settling", "grace"]
+"""No rotation is due; the old key may be in use; or the old key is inactive, but not deleted."""
 
-def described(key: SeenKey, now: float) -> str:
-    """Describe a key in words: its id, status, age and last use."""
-    status = "active" if key.active else "inactive"
-    used = "never used" if key.last_used is None else f"last used {_ago(now - key.last_used)}"
-    return f"{key.access_key_id} ({status}, created {_ago(now - key.created)}, {used})"
-
-
-def _ago(seconds: float) -> str:
-    units = (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0))
-    name, unit = next((each for each in units if seconds >= 2 * each[1]), ("seconds", 1.0))
-    return f"{max(seconds, 0.0) / unit:.0f} {name} ago"
-
-
-@attrs.frozen(kw_only=True)
-class Note:
-    """A note on the user of when a key's status was changed, because IAM keeps no such date.
-
-    Attributes:
-        access_key_id: The id of the key that was deactivated or reactivated.
-        active: `True` if it was reactivated, `False` if it was deactivated.
-        since: When that was, in seconds since 1970.
-    """
-
-    access_key_id: str
-    active: bool
-    since: float
+Obstacle: TypeAlias = Literal[
+    "no room",
+    "not managed",
+    "held is inactive",
+    "held does not work",
+    "held is another user's",
+    "in the way",
+    "nothing to undo",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -86,17 +65,25 @@ class KeyView:
     """The facts that a decision depends on.
 
     Attributes:
-        keys: The user's keys.
+        keys: The user's keys, oldest first, with their last use.
         held: The id of the key that the store holds; `None` if it holds none.
+        store: The fingerprint of the store.
+        readable: Whether the secret in the store can be verified.
         owner: The owner of the held key, if that is another user or another account.
-        note: The note on the user; `None` if there is none.
-        now: The current time, in seconds since 1970.
+        records: The records of keys, by id.
+        suspects: The tags of suspects, by id.
+        may_write: Whether ownership permits this call to change the keys of the user.
+        now: The current time.
     """
 
     keys: tuple[SeenKey, ...]
     held: str | None
+    store: str
+    readable: bool = True
     owner: str | None = None
-    note: Note | None = None
+    records: Mapping[str, Record] = attrs.field(factory=dict)
+    suspects: Mapping[str, Record] = attrs.field(factory=dict)
+    may_write: bool = True
     now: float
 
     @property
@@ -109,39 +96,11 @@ class KeyView:
         """The keys that the store does not hold."""
         return tuple(key for key in self.keys if key.access_key_id != self.held)
 
-
-@attrs.frozen(kw_only=True)
-class AccessKey:
-    """The access key in the store.
-
-    Attributes:
-        access_key_id: Its id.
-        action: The action that the call took on it.
-        unheld: The user's other keys, whose secrets the store does not have.
-        advice: Advice for the caller; empty if there is nothing left to do.
-    """
-
-    access_key_id: str
-    action: Action
-    unheld: tuple[SeenKey, ...] = ()
-    advice: str = ""
-
-    def __str__(self) -> str:
-        """One line: the key, the action, the other keys and the advice."""
-        others = ", ".join(key.access_key_id for key in self.unheld)
-        beside = f", beside {others}" if others else ""
-        return f"access key {self.access_key_id} {self.action}{beside}. {self.advice}".rstrip()
-
-
-ON_ITS_WAY = 3600.0
-"""How long another program may take to deliver a new key to the store, in seconds."""
-
-Phase: TypeAlias = Literal["current", "settling", "grace"]
-"""No rotation is due; the old key may be in use; or the old key is inactive, but not deleted."""
-
-Obstacle: TypeAlias = Literal[
-    "no room", "held is inactive", "held is somebody else's", "in the way", "nothing to undo"
-]
+    @property
+    def unheld_suspects(self) -> tuple[SeenKey, ...]:
+        """The suspects among them: they have no record."""
+        unrecorded = self.suspects.keys() - self.records.keys()
+        return tuple(key for key in self.unheld if key.access_key_id in unrecorded)
 
 
 @attrs.frozen(kw_only=True)
@@ -152,11 +111,13 @@ class Terms:
         max_age: The age from which the held key is replaced.
         settle: How long the old key must have been unused before it is deactivated.
         grace: How long the old key stays inactive before it is deleted.
+        now: Whether the held key is replaced whatever its age.
     """
 
     max_age: float
     settle: float
     grace: float
+    now: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -176,7 +137,7 @@ class Keep(_OnKey):
 
 
 @attrs.frozen(kw_only=True)
-class Make:
+class Create:
     """The step that creates a key and delivers it.
 
     Attributes:
@@ -196,16 +157,16 @@ class Blocked:
     """
 
     obstacle: Obstacle
-    keys: tuple[SeenKey, ...]
+    keys: tuple[SeenKey, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
-class Wait:
+class Later:
     """No step: nothing is due yet.
 
     Attributes:
         phase: The current phase.
-        due: When the next step is due, in seconds since 1970.
+        due: When the next step is due.
     """
 
     phase: Phase
@@ -214,12 +175,12 @@ class Wait:
 
 @attrs.frozen(kw_only=True)
 class Deactivate(_OnKey):
-    """The step that writes a note of the time, then deactivates the old key."""
+    """The step that records the time, then deactivates the old key."""
 
 
 @attrs.frozen(kw_only=True)
-class WriteNote(_OnKey):
-    """The step that writes the missing note: the grace period of the inactive key starts now."""
+class Note(_OnKey):
+    """The step that records the missing time: the grace period of the inactive key starts now."""
 
 
 @attrs.frozen(kw_only=True)
@@ -229,11 +190,11 @@ class Delete(_OnKey):
 
 @attrs.frozen(kw_only=True)
 class Reactivate(_OnKey):
-    """The step that writes a note of the time, then reactivates the inactive key."""
+    """The step that records the time, then reactivates the inactive key."""
 
 
-DeliveryStep: TypeAlias = Keep | Make | Blocked
-RotationStep: TypeAlias = Make | Blocked | Wait | Deactivate | WriteNote | Delete
+DeliveryStep: TypeAlias = Keep | Create | Blocked
+RotationStep: TypeAlias = Create | Blocked | Later | Deactivate | Note | Delete
 
 
 def step_to_deliver(view: KeyView) -> DeliveryStep:
@@ -243,113 +204,106 @@ def step_to_deliver(view: KeyView) -> DeliveryStep:
         inactive = Blocked(obstacle="held is inactive", keys=(held,))
         return Keep(key=held) if held.active else inactive
     if view.owner is not None:
-        return Blocked(obstacle="held is somebody else's", keys=())
+        return Blocked(obstacle="held is another user's")
+    if not view.may_write:
+        return Blocked(obstacle="not managed", keys=view.keys)
     if len(view.keys) >= MOST_KEYS:
         return Blocked(obstacle="no room", keys=view.keys)
-    return Make(replacing=view.held)
+    return Create(replacing=view.held)
 
 
 def step_to_rotate(view: KeyView, terms: Terms) -> RotationStep:
     """Return the step that is due, or the time of the next one."""
+    step = _due(view, terms)
+    if view.may_write or isinstance(step, (Blocked, Later)):
+        return step
+    return Blocked(obstacle="not managed", keys=view.keys)
+
+
+def _due(view: KeyView, terms: Terms) -> RotationStep:
     first = step_to_deliver(view)
+    suspects = view.unheld_suspects
+    if isinstance(first, Blocked) and first.obstacle == "no room" and suspects:
+        return _retirement(view, suspects[0], None, terms)
     if not isinstance(first, Keep):
         return first
     held = first.key
-    if not view.unheld:
-        return _renewal(view, held, terms, in_the_way=())
-    other = view.unheld[0]
-    if not _is_retiring(other, held):
-        return _renewal(view, held, terms, in_the_way=view.unheld)
-    since = _noted(view, other)
-    if other.active:
-        due = _unused_from(other, held, since, terms.settle)
-        return Deactivate(key=other) if due <= view.now else Wait(phase="settling", due=due)
-    if since is None:
-        return WriteNote(key=other)
-    due = since + terms.grace
-    return Delete(key=other) if due <= view.now else Wait(phase="grace", due=due)
+    for other in view.unheld:
+        if _is_retiring(view, other, held):
+            return _retirement(view, other, held, terms)
+    due = view.now if terms.now else held.created + terms.max_age
+    if due > view.now:
+        return Later(phase="current", due=due)
+    if view.unheld:
+        return Blocked(obstacle="in the way", keys=view.unheld)
+    return Create(replacing=view.held)
 
 
 def step_to_undo(view: KeyView) -> Reactivate | Blocked:
-    """Return the step that reactivates the only inactive key; `Blocked` if there is no such key."""
-    inactive = tuple(key for key in view.keys if not key.active)
+    """Return the step that reactivates the one inactive key that this library may change."""
+    known = {view.held, *view.records, *view.suspects}
+    inactive = [key for key in view.keys if not key.active and key.access_key_id in known]
     if len(inactive) != 1:
         return Blocked(obstacle="nothing to undo", keys=view.keys)
+    if not view.may_write:
+        return Blocked(obstacle="not managed", keys=view.keys)
     return Reactivate(key=inactive[0])
 
 
-def _renewal(
-    view: KeyView, held: SeenKey, terms: Terms, *, in_the_way: tuple[SeenKey, ...]
-) -> Make | Blocked | Wait:
-    due = held.created + terms.max_age
-    if due > view.now:
-        return Wait(phase="current", due=due)
-    return (
-        Blocked(obstacle="in the way", keys=in_the_way) if in_the_way else Make(replacing=view.held)
-    )
+def is_undone(view: KeyView) -> bool:
+    """Return whether a rotation has reactivated a key last, and the key is active."""
+    known = {**view.suspects, **view.records}
+    found = (known.get(key.access_key_id) for key in view.keys if key.active)
+    return any(record and record.active and record.changed is not None for record in found)
 
 
-def _is_retiring(other: SeenKey, held: SeenKey) -> bool:
+def _is_retiring(view: KeyView, other: SeenKey, held: SeenKey) -> bool:
+    record, newer = view.records.get(other.access_key_id), view.records.get(held.access_key_id)
+    if record is None:
+        return other.access_key_id in view.suspects
+    replaced = newer is not None and newer.replaces == other.access_key_id
+    if record.store != view.store and not replaced:
+        return False
     return other.created < held.created or other.last_used is None
 
 
-def _noted(view: KeyView, key: SeenKey) -> float | None:
-    """Return since when *key* has its status, by the note; `None` if the note does not say."""
-    note = view.note
-    fits = note and (note.access_key_id, note.active) == (key.access_key_id, key.active)
-    return note.since if note and fits else None
+def _retirement(
+    view: KeyView, other: SeenKey, held: SeenKey | None, terms: Terms
+) -> Deactivate | Note | Delete | Later:
+    """Return the step that retires *other*, or when it is due."""
+    record = view.records.get(other.access_key_id)
+    suspect = view.suspects.get(other.access_key_id) if record is None else None
+    known = record or suspect
+    since = known.changed if known and known.active == other.active else None
+    if other.active:
+        settle = max(terms.settle, DAY) if suspect else terms.settle
+        moments = [other.created, other.last_used, since]
+        moments += [held.created] if held else []
+        moments += [suspect.since] if suspect else []
+        due = max(moment for moment in moments if moment is not None) + settle
+        if held and not suspect and other.created >= held.created:
+            due = max(due, other.created + ON_ITS_WAY)
+    elif since is None:
+        return Note(key=other)
+    else:
+        due = since + terms.grace
+    if held and not _is_proved(view, held):
+        due = max(due, view.now + max(terms.settle, ON_ITS_WAY))
+    if due > view.now:
+        return Later(phase="settling" if other.active else "grace", due=due)
+    return Deactivate(key=other) if other.active else Delete(key=other)
 
 
-def _unused_from(other: SeenKey, held: SeenKey, reactivated: float | None, settle: float) -> float:
-    """Return the time from which *other* counts as unused, unless it is used before then."""
-    moments = (other.last_used, other.created, held.created, reactivated)
-    unused = max(moment for moment in moments if moment is not None) + settle
-    return unused if other.created < held.created else max(unused, other.created + ON_ITS_WAY)
+def _is_proved(view: KeyView, held: SeenKey) -> bool:
+    """Return whether the held key works: its secret was verified, or another program used it.
 
-
-TOLERANCE = 2.0
-"""The tolerance for differences between AWS's clocks and for rounded dates, in seconds."""
-
-
-@attrs.frozen
-class NotDone:
-    """No key was created: the request can be sent again."""
-
-
-@attrs.frozen
-class Ours:
-    """The key that our request created. Its secret is lost, so the key is deleted.
-
-    Attributes:
-        key: The key.
+    IAM reports the last use only. STS was used to verify the key when it was created.
     """
-
-    key: SeenKey
-
-
-@attrs.frozen
-class Delivered:
-    """A new key that another process has delivered to the same store.
-
-    Attributes:
-        key: The key.
-    """
-
-    key: SeenKey
-
-
-@attrs.frozen
-class InDoubt:
-    """Another process creates keys too: no key may be changed.
-
-    Attributes:
-        suspects: The keys that our request may have created.
-    """
-
-    suspects: tuple[SeenKey, ...]
-
-
-Verdict: TypeAlias = NotDone | Ours | Delivered | InDoubt
+    record = view.records.get(held.access_key_id)
+    verified = max(held.created, record.since if record else 0.0) + OWN_USE
+    used = held.last_used is not None
+    elsewhere = held.last_service not in {"", "N/A", "sts"}
+    return view.readable or (used and (elsewhere or (held.last_used or 0.0) > verified))
 
 
 @attrs.frozen(kw_only=True)
@@ -357,39 +311,21 @@ class LostRequest:
     """A CreateAccessKey request whose reply was lost.
 
     Attributes:
-        before: The ids of the keys that existed before.
-        since: When it was sent, by AWS's clock, in seconds since 1970.
-        until: When it was known to have failed, by AWS's clock, in seconds since 1970.
+        before: The ids of the keys that were known before.
+        since: The date of the last reply before it, by AWS's clock.
+        until: The date of the first reply after it, by AWS's clock.
     """
 
     before: frozenset[str]
     since: float
     until: float
 
-    def suspects(self, keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...]:
-        """Return those of *keys* that did not exist before."""
-        return tuple(key for key in keys if key.access_key_id not in self.before)
-
-
-def verdict_on(lost: LostRequest, keys: tuple[SeenKey, ...], held: str | None) -> Verdict:
-    """Return the effect of a request whose reply was lost.
-
-    One case cannot be detected. If AWS never carried out our request, and another process created a
-    key in the same seconds and has not used it yet, that key counts as ours and is deleted.
-
-    Args:
-        lost: The request.
-        keys: The user's keys, confirmed by reads that agree, with the last use of the suspects.
-        held: The id of the key that the store holds now; `None` if it holds none.
-    """
-    suspects = lost.suspects(keys)
-    if not suspects:
-        return NotDone()
-    delivered = [key for key in suspects if key.access_key_id == held]
-    if delivered:
-        return Delivered(delivered[0])
-    key = suspects[0]
-    in_time = lost.since - TOLERANCE <= key.created <= lost.until + TOLERANCE
-    if len(suspects) == 1 and in_time and key.last_used is None:
-        return Ours(key)
-    return InDoubt(suspects)
+    def suspects(self, view: KeyView) -> tuple[SeenKey, ...]:
+        """Return the keys that it may have created: new, in no store, and without a record."""
+        first, last = self.since - TOLERANCE, self.until + TOLERANCE
+        known = self.before | view.records.keys()
+        return tuple(
+            key
+            for key in view.unheld
+            if key.access_key_id not in known and first <= key.created <= last
+        )

@@ -57,6 +57,17 @@ class IAMClient(Protocol):
         """Return a user."""
 
 
+class STSClient(Protocol):
+    """A client for STS, such as a boto3 client; its endpoint and settings are used."""
+
+    @property
+    def meta(self) -> Any:
+        """The metadata of the client; its endpoint and Region are used."""
+
+    def get_caller_identity(self) -> Mapping[str, Any]:
+        """Return who signs."""
+
+
 class AWSSession(Protocol):
     """A session that builds clients, such as a `boto3.Session`."""
 

@@ -10,9 +10,9 @@ from cwagent_iam.changes.change_set import ChangeSet, Extra
 from cwagent_iam.display import html_block
 
 if TYPE_CHECKING:
+    from cwagent_iam.access_keys.results import AccessKey
     from cwagent_iam.changes.operations import Change
     from cwagent_iam.findings import Finding
-    from cwagent_iam.keys import AccessKey
     from cwagent_iam.state import Kind, State
     from cwagent_iam.visibility import EC2Answer
 
@@ -90,14 +90,7 @@ class AgentUser(Result):
     user_arn: str
     access_key: AccessKey | None = None
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything was applied, or an access key was created."""
-        return super().changed or (self.access_key is not None and self.access_key.action != "kept")
-
     def __str__(self) -> str:
         """The changes, extras and findings; then the ARN; then the access key."""
         key = [str(self.access_key)] if self.access_key else []
-        lines = str(self._shown).splitlines()
-        shown = lines[1:] if self.changed and not self.changes else lines
-        return "\n".join([*shown, self.user_arn, *key])
+        return "\n".join([str(self._shown), self.user_arn, *key])

@@ -31,8 +31,12 @@ _T = TypeVar("_T")
 _ID = re.compile(r"[A-Z0-9]{16,128}")
 
 
-def hold(effect: Hold) -> Holding:
+def hold(effect: Hold, name: str) -> Holding:
     """Ask a store what it holds.
+
+    Args:
+        effect: The effect.
+        name: The name of the store; empty if it is not known yet.
 
     Raises:
         StoreError: If it cannot be read, or holds something other than the id of a key; or if it
@@ -40,7 +44,7 @@ def hold(effect: Hold) -> Holding:
         BaseException: If it is interrupted, without frames.
     """
     store: Any = effect.store
-    name = str(store)
+    name = name or _guarded(store, type(store).__name__, "named", lambda: str(store))
     held = _guarded(store, name, "read", store.held)
     if held is not None and not (isinstance(held, str) and _ID.fullmatch(held)):
         problem = "it holds something other than the id of an access key: empty it, or name another"
@@ -140,7 +144,7 @@ def _guarded(store: object, name: str, verb: str, call: Callable[[], _T]) -> _T:
 
 def _place(error: Exception) -> str:
     """Return the type of an exception and the line that raised it, without its words."""
-    number = error.errno if isinstance(error, OSError) else None
+    number = (error.errno or 0) if isinstance(error, OSError) else 0
     code = f" {errno.errorcode[number]}" if number in errno.errorcode else ""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}{code} in {frames[-1].filename}, line {frames[-1].lineno}"

@@ -97,6 +97,7 @@ class Executor:
         iam: IAMClient | None = None,
         propagation: Propagation | None = None,
         on_event: Callable[[Any], object] | None = None,
+        *,
         ec2: Any = None,
         sts: Any = None,
     ) -> Executor:
@@ -113,7 +114,7 @@ class Executor:
         Raises:
             IntentError: If an argument has the wrong type. It lists all of them.
         """
-        refuse(_problems(session, iam, propagation, on_event, ec2, sts))
+        refuse(_client_problems(session, iam, ec2, sts), _problems(propagation, on_event))
         settings = propagation or Propagation()
         clients = Clients(session, iam, ec2, settings.max_in_flight, sts)
         emit = Emitter(settings, on_event)
@@ -196,11 +197,16 @@ class Executor:
                 return pause
             case Emit(event=event):
                 return self.emit(event)
+            case _:
+                return self._ask_store(effect)
+
+    def _ask_store(self, effect: Hold | Deliver | Verify | Settle) -> Any:
+        match effect:
             case Hold():
-                holding = custody.hold(effect)
+                holding = custody.hold(effect, self._store_name)
                 # A store could name itself by its secret once it holds one.
-                self._store_name = self._store_name or holding.name
-                return attrs.evolve(holding, name=self._store_name)
+                self._store_name = holding.name
+                return holding
             case Deliver():
                 return custody.deliver(effect, self._store_name)
             case Settle():
@@ -236,10 +242,8 @@ class Executor:
         return result
 
 
-def _problems(
-    session: Any, iam: Any, propagation: Any, on_event: Any, ec2: Any, sts: Any
-) -> Iterator[Problem]:
-    """Yield the problems of the arguments that most public functions have in common."""
+def _client_problems(session: Any, iam: Any, ec2: Any, sts: Any) -> Iterator[Problem]:
+    """Yield the problems of sessions and clients."""
     rows = (
         ("session", session, "client", "a session that builds clients, such as a boto3.Session"),
         ("iam", iam, "get_role", "a client for IAM, as session.client('iam') returns it"),
@@ -250,6 +254,10 @@ def _problems(
         # A class has its methods too, but they cannot be called.
         if isinstance(value, type) or not (value is None or callable(getattr(value, method, None))):
             yield Problem.of(name, value, f"must be {kind}")
+
+
+def _problems(propagation: Any, on_event: Any) -> Iterator[Problem]:
+    """Yield the problems of the other arguments that most public functions have in common."""
     if not isinstance(propagation, Propagation | None):
         yield Problem.of("propagation", propagation, "must be a Propagation, with its settings")
     if on_event is not None and not callable(on_event):

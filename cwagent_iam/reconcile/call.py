@@ -137,6 +137,8 @@ class Call:
         """
 
         def send(reads: Sequence[Request]) -> Steps[list[Outcome]]:
+            for change in changes:
+                yield Emit(Applying(change=change))
             first = yield from self._send(changes.changes, changes, reads)
             return (yield from send_all_pages(reads, first))
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import tomlkit
-from cwagent_iam.credentials.arguments import at_home, seconds
-from cwagent_iam.credentials.replacing import WholeFile
-from cwagent_iam.credentials.sealing import sealed
 from tomlkit.exceptions import TOMLKitError
 
+from cwagent_iam.aws.secrecy import sealed
 from cwagent_iam.errors import StoreError
+from cwagent_iam.stores.arguments import at_home, seconds
+from cwagent_iam.stores.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -42,8 +42,8 @@ class UnfitError(ValueError):
     """Raised when a text is no credentials file, or a profile is not for a key."""
 
 
-def key_in(text: str, profile: str) -> str | None:
-    """Return the id of the access key in *profile*; `None` if there is none, or without a secret.
+def key_in(text: str, profile: str) -> tuple[str | None, str | None]:
+    """Return id and secret of the access key in *profile*; `None` for both if one is missing.
 
     Raises:
         UnfitError: When *text* is no credentials file, or the profile is not for a key.
@@ -53,7 +53,8 @@ def key_in(text: str, profile: str) -> str | None:
     if foreign:
         msg = f"profile {profile} has {foreign[0]}: somebody else writes to it, name another"
         raise UnfitError(msg)
-    return (found.get(SECRET) and found.get(ID)) or None
+    key = found.get(ID) or None, found.get(SECRET) or None
+    return key if all(key) else (None, None)
 
 
 def with_key(text: str, profile: str, values: Mapping[str, str]) -> str:

@@ -1,26 +1,28 @@
-"""The credentials file that AWS's tools share, as a place for a key."""
+"""The shared credentials file of AWS's tools as a store for a key."""
 
 from __future__ import annotations
 
 import logging
+import platform
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from cwagent_iam.credentials.arguments import at_home, fitting, seconds
-from cwagent_iam.credentials.common_config import CommonConfig
-from cwagent_iam.credentials.ini import ID, SECRET, UnfitError, key_in, with_key
-from cwagent_iam.credentials.replacing import WholeFile
-from cwagent_iam.credentials.sealing import sealed
 
 from cwagent_iam.arguments import plain, plain_if_named, reject
+from cwagent_iam.aws.secrecy import sealed
 from cwagent_iam.errors import StoreError
+from cwagent_iam.key_stores import Advice, SecretAccessKey
+from cwagent_iam.stores.arguments import at_home, fitting, seconds
+from cwagent_iam.stores.common_config import CommonConfig
+from cwagent_iam.stores.ini import ID, SECRET, UnfitError, key_in, with_key
+from cwagent_iam.stores.whole_file import WholeFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from cwagent_iam.credentials.secret import NewAccessKey
+    from cwagent_iam.key_stores import NewAccessKey
 
 _log = logging.getLogger("cwagent_iam")
 _PROFILE = r"(?!DEFAULT$)(?!\s)[^\x00-\x1f\x7f\[\]\"']{1,255}(?<!\s)"
@@ -74,15 +76,31 @@ class SharedCredentialsFile:
     )
     lock_timeout: float = attrs.field(default=10.0, kw_only=True, validator=seconds)
 
+    @property
+    def identity(self) -> str:
+        """The host, the absolute path and the profile."""
+        return f"{platform.node()} {self.path.absolute()} {self.profile}"
+
     @sealed
     def held(self) -> str | None:
         """Return the id of the key in the profile; `None` if it has none.
 
         Raises:
-            StoreError: When the file cannot be read.
+            StoreError: If the file cannot be read.
         """
         with self._naming_itself():
-            return key_in(self._text(), self.profile)
+            return key_in(self._text(), self.profile)[0]
+
+    @sealed
+    def secret(self) -> SecretAccessKey | None:
+        """Return the secret of the key in the profile; `None` if it has none.
+
+        Raises:
+            StoreError: If the file cannot be read.
+        """
+        with self._naming_itself():
+            secret = key_in(self._text(), self.profile)[1]
+            return SecretAccessKey(secret) if secret else None
 
     @sealed
     def check(self) -> None:
@@ -105,6 +123,7 @@ class SharedCredentialsFile:
                 was; or, as it says then, when it is replaced and may not be on the disk.
         """
         with self._file.locked():
+            self._warn_if_shared()
             held = self.held()
             if held != replacing:
                 problem = f"it holds {held or 'no key'} by now, where {replacing or 'none'} was"
@@ -112,26 +131,26 @@ class SharedCredentialsFile:
             self._replace({ID: key.access_key_id, SECRET: key.secret.reveal()})
 
     @sealed
-    def settle(self) -> str:
-        """See to the region, and point the agent's settings at the profile, if these are given.
+    def settle(self) -> Advice:
+        """Write the Region, and point the agent's settings at the profile, if these are given.
 
         Returns:
-            What is left for the caller to do; empty if nothing.
+            The steps that are left for the caller.
 
         Raises:
-            StoreError: When one of the files cannot be written.
+            StoreError: If one of the files cannot be written.
         """
         if self.held() and self._edited({}) != self._file.read():
             with self._file.locked():
+                self._warn_if_shared()
                 self._replace({})
-        config = self.common_config
-        if config is None:
-            restart = _RESTART
-        else:
+        config, changed, restart = self.common_config, False, _RESTART
+        if config:
             changed = config.point_at(self.profile, self.path.absolute())
             restart = _RESTART_ONCE.format(config) if changed else ""
-        shared = f"{self}: {_SHARED}; take that right away." if self._file.shared else ""
-        return " ".join(filter(None, [restart, shared]))
+        shared = f"{self}: {_SHARED}; remove their permission." if self._file.shared else ""
+        text = " ".join(filter(None, [restart, shared]))
+        return Advice(text, rereads=config is not None, redirected=changed)
 
     def __str__(self) -> str:
         """The profile and the file."""
@@ -141,9 +160,12 @@ class SharedCredentialsFile:
     def _file(self) -> WholeFile:
         return WholeFile(self.path, self.lock_timeout)
 
-    def _replace(self, values: dict[str, str]) -> None:
+    def _warn_if_shared(self) -> None:
+        """Warn before any frame holds a secret: error trackers keep the frames of warnings."""
         if self._file.shared:
-            _log.warning("%s: %s; that ends now", self, _SHARED)
+            _log.warning("%s: %s; their permission is removed now", self, _SHARED)
+
+    def _replace(self, values: dict[str, str]) -> None:
         self._file.replace(self._edited(values))
 
     def _edited(self, values: dict[str, str]) -> bytes:

@@ -1,0 +1,495 @@
+"""Delivery: creates, records, delivers and verifies a key; and undoes each step that fails.
+
+.. code-block:: text
+
+    check the store ▶ create ▶ record ▶ write ▶ read back ▶ verify ▶ forget the secret
+                        │        └────────┴────────┴── not in the store: delete the key again
+                        └── reply lost: tag the keys that the request may have created
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+
+from cwagent_iam.access_keys.inventory import LONGEST_LAG, UserKeys
+from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record
+from cwagent_iam.access_keys.results import AccessKey, key_conflict
+from cwagent_iam.access_keys.steps import (
+    MOST_KEYS,
+    Blocked,
+    Keep,
+    KeyView,
+    LostRequest,
+    step_to_deliver,
+)
+from cwagent_iam.access_keys.verification import verify
+from cwagent_iam.changes import (
+    ChangeSet,
+    CreateAccessKey,
+    CreateUser,
+    DeleteAccessKey,
+    UntagUser,
+)
+from cwagent_iam.errors import (
+    ApplyError,
+    CwAgentIamError,
+    DeliveryError,
+    PropagationTimeoutError,
+    StoreError,
+)
+from cwagent_iam.events import KeyCreated, KeyDelivered
+from cwagent_iam.key_stores import NewAccessKey
+from cwagent_iam.reconcile.failures import told_by
+from cwagent_iam.reconcile.loop import Reconciliation
+from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.requests import (
+    STORE_CHANGED,
+    Deliver,
+    Emit,
+    Reply,
+    Request,
+    Send,
+    Settle,
+    Steps,
+)
+from cwagent_iam.state import User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cwagent_iam.changes import Result, TagUser
+    from cwagent_iam.differ import Existing
+    from cwagent_iam.errors import Fate
+    from cwagent_iam.key_stores import KeyStore
+    from cwagent_iam.reconcile.loop import Goal
+    from cwagent_iam.state import SeenKey, State
+
+_LOST = "the reply to CreateAccessKey was lost, and"
+
+
+def ensure_user_with_key(
+    goal: Goal, user_name: str, store: KeyStore, existing: Existing, now: float
+) -> Steps[tuple[Result, AccessKey]]:
+    """Converge on a user and on a store that holds an access key of the user.
+
+    A user that this call has created has no keys, so that its key is created before the user is
+    confirmed: that saves two round trips.
+
+    Args:
+        goal: The goal for the user.
+        user_name: The name of the user.
+        store: The store.
+        existing: How to treat an unmanaged user.
+        now: The time, in seconds since 1970.
+
+    Raises:
+        CwAgentIamError: As for `cwagent_iam.ensure_agent_user`.
+    """
+    call = Reconciliation.of(attrs.evolve(goal, access_keys=True))
+    keys = UserKeys(call, user_name, store, existing, now)
+    return (yield from call.reporting(_ensure_both(call, keys)))
+
+
+def _ensure_both(call: Reconciliation, keys: UserKeys) -> Steps[tuple[Result, AccessKey]]:
+    holding = yield from keys.hold()
+    yield from call.write_all()
+    key: AccessKey | None = None
+    copies: list[State] = []
+    created = [each for each in call.ledger.applied if isinstance(each, CreateUser)]
+    acknowledged = any(":user/" in arn for arn in call.ledger.known.created_arns)
+    if created and acknowledged and holding.access_key_id is None:
+
+        def send(record: TagUser) -> Steps[None]:
+            copies.extend((yield from call.read_back(call.beside(ChangeSet((record,))))))
+
+        user = User(**attrs.asdict(created[0], recurse=False))
+        key = yield from create_key(keys, keys.view_of(user), send)
+    result = yield from call.confirm(copies)
+    user = call.state.find(User, keys.user_name) or User(name=keys.user_name)
+    key = (yield from _settled(keys, key)) if key else (yield from ensure_key(keys, user))
+    return attrs.evolve(result, changes=call.ledger.applied), key
+
+
+def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
+    """Converge on a store that holds an access key that works.
+
+    Args:
+        keys: The keys of the user.
+        user: The user, as the loop has observed it, with its keys.
+
+    Raises:
+        KeyConflictError: If keys conflict, or the held one is inactive or does not work.
+        StoreError: If the store cannot be read or written.
+        DeliveryError: If a key was created, or may have been, and is not in the store.
+        ObserveError: If AWS refuses a read, or does not answer it in time.
+        ApplyError: If AWS refuses a change, or does not answer it in time.
+        PropagationTimeoutError: If reads do not agree in time, or AWS does not accept the key.
+    """
+    view = keys.view_of(user)
+    if view.unheld or not isinstance(step_to_deliver(view), Keep):
+        view = yield from keys.look()
+    while True:
+        step = step_to_deliver(view)
+        if isinstance(step, Blocked):
+            view = yield from keys.confirm(step_to_deliver)
+            if isinstance(step := step_to_deliver(view), Blocked):
+                raise key_conflict(keys, view, step)
+        elif isinstance(step, Keep):
+            if (yield from keep(keys, view)):
+                kept = AccessKey.of(view, step.key.access_key_id, "kept")
+                return (yield from _settled(keys, kept))
+            view = yield from keys.look()
+        elif made := (yield from create_key(keys, view)):
+            return (yield from _settled(keys, made))
+        else:
+            view = yield from keys.look()
+
+
+def _settled(keys: UserKeys, key: AccessKey) -> Steps[AccessKey]:
+    return attrs.evolve(key, advice=(yield Settle(keys.store)).text)
+
+
+def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
+    """Verify the held key, and record it if it has no record; `False` if the store has changed.
+
+    A missing record is confirmed as a conflict is: a read may be stale.
+
+    Raises:
+        KeyConflictError: If AWS does not accept the key in the store.
+        PropagationTimeoutError: If AWS does not accept it in time.
+    """
+    held = view.held or ""
+    wrong = (yield from verify(keys, held)) if view.readable else None
+    if wrong and wrong.code == STORE_CHANGED:
+        return False
+    if wrong:
+        stuck = tuple(key for key in view.keys if key.access_key_id == held)
+        blocked = Blocked(obstacle="held does not work", keys=stuck)
+        raise key_conflict(keys, view, blocked, wrong.summary) from wrong.error
+    if view.may_write and held not in view.records:
+        recorded = Blocked(obstacle="in the way")
+        view = yield from keys.confirm(lambda seen: None if held in seen.records else recorded)
+        if view.held != held:
+            return False
+        if held not in view.records:
+            yield from keys.write(_record_of(keys, view, held, replaces=""))
+    return True
+
+
+def create_key(
+    keys: UserKeys, view: KeyView, send: Callable[[TagUser], Steps[object]] | None = None
+) -> Steps[AccessKey | None]:
+    """Create a key, deliver it and verify it.
+
+    Args:
+        keys: The keys of the user.
+        view: What was seen: there is room for a key.
+        send: Sends the record of the key, with other requests. Default: it is sent alone.
+
+    Returns:
+        The key; `None` if another process was faster, so that another look must decide.
+
+    Raises:
+        StoreError: If the store cannot be written, and nothing was created; or if it reports an
+            error although it holds the key.
+        DeliveryError: As for `ensure_key`, and all that follow.
+        ApplyError: If AWS refuses to create a key.
+        PropagationTimeoutError: If AWS does not accept the key in time.
+    """
+    holding = yield from keys.hold(check=True)
+    if holding.access_key_id != view.held:
+        return None
+    delivery = _Delivery(keys, view, send)
+    try:
+        return (yield from delivery.run())
+    except BaseException as stop:
+        if not delivery.is_named_in(stop):
+            yield from delivery.abandon(stop)
+        raise
+    finally:
+        delivery.forget()
+
+
+@attrs.define
+class _Delivery:
+    """A new key on its way to the store; its methods yield effects.
+
+    Attributes:
+        keys: The keys of the user.
+        view: What was seen before.
+        send: Sends the record of the key, if it is not sent alone.
+        lost: The window of the request, for the case that its reply is lost.
+    """
+
+    keys: UserKeys
+    view: KeyView
+    send: Callable[[TagUser], Steps[object]] | None
+    lost: LostRequest | None = attrs.field(default=None, init=False)
+
+    def run(self) -> Steps[AccessKey | None]:
+        """Do all of it; return `None` if another process was faster."""
+        keys, new = self.keys, (yield from self._create())
+        if new is None:
+            return None
+        yield from self._record(new)
+        complaint = yield from self._write(new)
+        if not (yield from self._is_held(new, complaint)):
+            return None
+        name = new.access_key_id
+        yield Emit(KeyCreated(access_key_id=name))
+        yield Emit(KeyDelivered(access_key_id=name, store=keys.holding.name))
+        wrong = yield from verify(keys, name, new)
+        if wrong:
+            reason = f"it holds the key, but AWS does not accept it: {wrong.summary}"
+            raise self._failed(fate="in doubt", reason=reason) from wrong.error
+        if complaint:
+            raise complaint
+        if self.lost:
+            yield from self._tag_suspects(self.lost)
+        view = (yield from keys.look()) if self.lost else self.view
+        return AccessKey.of(view, name, "created" if self.view.held is None else "replaced")
+
+    def _create(self) -> Steps[NewAccessKey | None]:
+        keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
+        before, since = frozenset(keys.shown), keys.date or float("-inf")
+        try:
+            done = yield from keys.write(change)
+        except ApplyError as error:
+            if not error.doubtful:
+                raise
+            raise self._in_doubt(reason=f"{_LOST} then: {error}", suspects=()) from error
+        keys.new = self._created()
+        reply = keys.call.outcomes[0]
+        if reply.unacknowledged:
+            # Without dates, any new key may be the one.
+            self.lost = LostRequest(before=before, since=since, until=float("inf"))
+            if not done:
+                yield from self._tag_suspects(self.lost)
+        return keys.new if done else None
+
+    def _tag_suspects(self, lost: LostRequest) -> Steps[None]:
+        """Tag what a request whose reply was lost may have created, once reads agree on it.
+
+        Raises:
+            DeliveryError: If there is no room for another key, or AWS does not answer in time.
+        """
+        keys, new = self.keys, self.keys.new
+        try:
+            yield from keys.look()
+            lost = attrs.evolve(lost, until=keys.date or lost.until)
+            view = yield from keys.look_for_long()
+            suspects = lost.suspects(view)
+            untagged = [key for key in suspects if key.access_key_id not in view.suspects]
+            if untagged:
+                tags = [
+                    Record(access_key_id=key.access_key_id, since=keys.time) for key in untagged
+                ]
+                yield from keys.write(keys.tagging(*tags))
+        except CwAgentIamError as error:
+            late = isinstance(error, PropagationTimeoutError)
+            why = "IAM's lists did not agree in time" if late else f"then: {error}"
+            appeared = tuple(
+                key for key in keys.shown.values() if key.access_key_id not in lost.before
+            )
+            raise self._in_doubt(reason=f"{_LOST} {why}", suspects=appeared) from error
+        if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
+            reason = f"{_LOST} there is no room for another key"
+            raise self._in_doubt(reason=reason, suspects=suspects)
+
+    def _record(self, new: NewAccessKey) -> Steps[None]:
+        """Write the record of the key; delete the key if it is refused.
+
+        Raises:
+            DeliveryError: If it is refused; the store is as it was.
+        """
+        change = _record_of(self.keys, self.view, new.access_key_id, replaces=self.view.held or "")
+        try:
+            if self.send:
+                yield from self.send(change)
+            if change not in self.keys.call.ledger.applied:
+                while not (yield from self.keys.write(change)):
+                    pass
+        except CwAgentIamError as error:
+            yield from self._undo(f"its record was refused: {error}")
+
+    def _write(self, new: NewAccessKey) -> Steps[StoreError | None]:
+        try:
+            yield Deliver(self.keys.store, new, self.view.held)
+        except StoreError as error:
+            return error
+        return None
+
+    def _is_held(self, new: NewAccessKey, complaint: StoreError | None) -> Steps[bool]:
+        """Return whether the store holds the key; delete it if another process has written."""
+        before = self.view.held
+        held = yield from self._held(complaint)
+        if isinstance(held, StoreError):  # others may have seen the key in it, and rely on it
+            yield from self._doubt(f"{complaint or 'it was written'}, and then: {held}")
+        if held == new.access_key_id:
+            return True
+        if complaint is None and self.view.held_key:
+            yield from self._doubt(f"it was written, and holds {held or 'no key'}")
+        if complaint is None or held == before:
+            yield from self._undo(str(complaint or f"it was written, and holds {held or 'no key'}"))
+        yield from self._delete(str(complaint))
+        return False
+
+    def _held(self, complaint: StoreError | None) -> Steps[str | StoreError | None]:
+        """Return what the store holds, once it had time to show what was written, or its error.
+
+        If it reported an error, and held no key that works, nothing is lost by not waiting.
+        """
+        keys, before = self.keys, self.view.held
+        hasty = complaint is not None and self.view.held_key is None
+        late = keys.waited + LONGEST_LAG
+        while True:
+            held: str | StoreError | None
+            try:
+                held = (yield from keys.hold()).access_key_id
+            except StoreError as error:
+                held = error
+            early = held == before and not hasty
+            if not (early or isinstance(held, StoreError)) or keys.waited >= late:
+                return held
+            if not (yield from keys.call.pause(DENSE, "the store does not show the access key")):
+                break
+        if held == before and self.view.held_key:
+            problem = "the timeout passed before it could have shown what was written"
+            return StoreError(store=keys.holding.name, problem=problem)
+        return held
+
+    # --- the way back -----------------------------------------------------------------------------
+
+    def _doubt(self, reason: str) -> Steps[NoReturn]:
+        """Leave the key alone: deleting it might leave the store without any."""
+        yield Emit(KeyCreated(access_key_id=self._id))
+        before = f"; it had held {self.view.held}" if self.view.held else ""
+        raise self._failed(fate="in doubt", reason=f"{reason}{before}")
+
+    def _undo(self, reason: str) -> Steps[NoReturn]:
+        yield from self._delete(reason)
+        raise self._failed(fate="deleted", reason=reason)
+
+    def _delete(self, reason: str) -> Steps[None]:
+        yield Emit(KeyCreated(access_key_id=self._id))
+        try:
+            yield from delete_key(self.keys, self._id, new=True)
+        except CwAgentIamError as error:
+            late = isinstance(error, PropagationTimeoutError)
+            why = "it was not confirmed in time to be deleted" if late else str(error)
+            reason = f"{reason.rstrip('.')}; and then: {why}"
+            raise self._failed(fate="exists", reason=reason) from error
+
+    @property
+    def _id(self) -> str:
+        return self.keys.new.access_key_id if self.keys.new else ""
+
+    def _failed(self, *, fate: Fate, reason: str) -> DeliveryError:
+        return DeliveryError(
+            access_key_id=self._id, fate=fate, store=self.keys.holding.name, reason=reason
+        )
+
+    def _in_doubt(self, *, reason: str, suspects: tuple[SeenKey, ...]) -> DeliveryError:
+        return DeliveryError(
+            access_key_id=None,
+            fate="in doubt",
+            store=self.keys.holding.name,
+            reason=reason,
+            suspects=suspects,
+        )
+
+    # --- interrupts -------------------------------------------------------------------------------
+
+    def _created(self) -> NewAccessKey | None:
+        """Return the key in the last outcomes, if the last write has created one."""
+        call = self.keys.call
+        if not (call.sent and isinstance(call.sent[0], CreateAccessKey) and call.outcomes):
+            return self.keys.new
+        outcome = call.outcomes[0]
+        if not isinstance(outcome, Reply):
+            return None
+        made = outcome.content["AccessKey"]
+        return NewAccessKey(
+            access_key_id=made["AccessKeyId"],
+            user_name=self.keys.user_name,
+            secret=made["SecretAccessKey"],
+        )
+
+    def is_named_in(self, stop: BaseException) -> bool:
+        """Return whether *stop* is an error of this library that says what became of the key."""
+        new = self._created()
+        ours = isinstance(stop, CwAgentIamError)
+        return ours and (new is None or new.access_key_id in str(stop))
+
+    def abandon(self, stop: BaseException) -> Steps[None]:
+        """Try once to delete what is not delivered, and note on *stop* what became of it.
+
+        If the store held a key that works, it may still be about to show the new one instead.
+        """
+        new = self.keys.new = self._created()
+        if new is None:
+            return  # the notes of the call name the request, if it was sent
+        fate = "it may be in the store"
+        try:
+            held = (yield from self.keys.hold()).access_key_id
+            if held != new.access_key_id and not self.view.held_key:
+                fate = "it may still exist"
+                names = {"UserName": new.user_name, "AccessKeyId": new.access_key_id}
+                (outcome,) = yield Send((Request("DeleteAccessKey", names),), 1)
+                if isinstance(outcome, Reply):
+                    fate = "it was deleted"
+        except BaseException:  # noqa: BLE001, S110 - the first interrupt is the one to report
+            pass
+        told_by(stop).add_note(f"access key {new.access_key_id} was created, and {fate}")
+
+    def forget(self) -> None:
+        """Drop the secret, wherever it is."""
+        new = self._created()
+        for each in (new, self.keys.new):
+            if each:
+                each.secret.forget()
+
+
+def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Steps[None]:
+    """Delete a key, confirm that it is deleted, and remove its tags.
+
+    Args:
+        keys: The keys of the user.
+        access_key_id: The id of the key.
+        new: Whether this call has created it, so that some hosts may not know it yet.
+
+    Raises:
+        ApplyError: If AWS refuses it, or does not answer it in time.
+        PropagationTimeoutError: If it is not confirmed in time.
+    """
+    change = DeleteAccessKey(name=keys.user_name, access_key_id=access_key_id)
+    began, rounds = keys.waited, 1
+    while not (yield from keys.write(change)):
+        refusal = keys.call.ledger.refused[change].refusal
+        rounds += 1
+        if new and not refusal.unacknowledged:
+            continue
+        view = yield from keys.look_for_long()
+        if all(key.access_key_id != access_key_id for key in view.keys):
+            break
+        if not (yield from keys.call.pause(DENSE, "IAM does not know the access key yet")):
+            raise keys.timeout(access_key_id, rounds, began)
+    keys.deleted.add(access_key_id)
+    yield from forget_tags(keys, [access_key_id])
+
+
+def forget_tags(keys: UserKeys, ids: list[str]) -> Steps[None]:
+    """Remove the records and the tags of suspects for these keys."""
+    named = tuple(f"{prefix}{each}" for each in ids for prefix in (KEY_TAG, SUSPECT_TAG))
+    for name in named:
+        keys.tags.pop(name, None)
+    yield from keys.write(UntagUser(name=keys.user_name, tag_keys=named))
+
+
+def _record_of(keys: UserKeys, view: KeyView, access_key_id: str, *, replaces: str) -> TagUser:
+    record = Record(
+        access_key_id=access_key_id, since=keys.time, store=view.store, replaces=replaces
+    )
+    return keys.tagging(record)

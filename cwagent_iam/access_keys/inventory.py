@@ -1,0 +1,333 @@
+"""Inventory: the access keys of one user, as IAM and the store show them, read until reads agree.
+
+One read may come from a host that does not know a key yet, or still knows a deleted one, and the
+next read from another. A decision on a list that changes would create a key too many.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record, records_in
+from cwagent_iam.access_keys.steps import Blocked, KeyView
+from cwagent_iam.changes import ChangeSet, TagUser
+from cwagent_iam.changes.base import tags_text
+from cwagent_iam.errors import Difference, PropagationTimeoutError
+from cwagent_iam.observing import content_of, is_missing, parse_reply, seen_key, send_all_pages
+from cwagent_iam.reconcile.call import CONFIRMING, COPIES, Call
+from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.requests import Hold, Holding, Refusal, Reply, Request, Steps, Wait
+from cwagent_iam.state import SeenKey, User, tags_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cwagent_iam.changes import Change
+    from cwagent_iam.differ import Existing
+    from cwagent_iam.key_stores import KeyStore, NewAccessKey
+    from cwagent_iam.requests import Outcome
+
+T = TypeVar("T")
+
+LONGEST_LAG = 15.0
+"""How long IAM's lists usually lag at most, in seconds, as far as users have reported."""
+
+_UNSTEADY = "IAM's lists of the access keys differ, or lag"
+
+
+@attrs.frozen(kw_only=True)
+class KeyUse:
+    """The owner and the last use of a key.
+
+    Attributes:
+        owner: The name of the user who has the key.
+        at: When it was last used, in seconds since 1970; `None` if never.
+        service: The service that it was used for; empty if never.
+    """
+
+    owner: str
+    at: float | None
+    service: str
+
+
+@attrs.define
+class UserKeys:
+    """The access keys of one user in a call; its methods yield effects.
+
+    Attributes:
+        call: The call.
+        user_name: The name of the user.
+        store: The store.
+        existing: How to treat an unmanaged user.
+        now: The time at which the call began, in seconds since 1970.
+        holding: The last answer of the store.
+        shown: The keys that any list has shown so far, each as the last list showed it.
+        deleted: The ids of the keys that this call has deleted, even if lists still show them.
+        tags: The tags that this call has written, even if reads do not show them yet.
+        new: The key that this call has created; `None` if there is none.
+        date: The date of the last reply, by AWS's clock, in seconds since 1970.
+    """
+
+    call: Call
+    user_name: str
+    store: KeyStore
+    existing: Existing
+    now: float
+    holding: Holding = attrs.field(init=False)
+    shown: dict[str, SeenKey] = attrs.field(factory=dict, init=False)
+    deleted: set[str] = attrs.field(factory=set, init=False)
+    tags: dict[str, str] = attrs.field(factory=dict, init=False)
+    new: NewAccessKey | None = attrs.field(default=None, init=False)
+    date: float | None = attrs.field(default=None, init=False)
+
+    # --- time -------------------------------------------------------------------------------------
+
+    @property
+    def waited(self) -> float:
+        """How long the call has waited in all, in seconds."""
+        return self.call.ledger.waited
+
+    @property
+    def time(self) -> float:
+        """The time, without the time that requests took, in seconds since 1970."""
+        return self.now + self.waited
+
+    # --- reads ------------------------------------------------------------------------------------
+
+    def hold(self, *, check: bool = False) -> Steps[Holding]:
+        """Ask the store what it holds.
+
+        Raises:
+            StoreError: If it cannot be read; with *check*, if it could not be written.
+        """
+        self.holding = yield Hold(self.store, check)
+        return self.holding
+
+    def look(
+        self, accept: Callable[[KeyView], bool] = lambda _: True, *, waiting_for: str = ""
+    ) -> Steps[KeyView]:
+        """Read until several reads agree, and their result is accepted.
+
+        A held key that lists do not show may be new. It counts as deleted only after the longest
+        lag. So does any key that an earlier list has shown.
+
+        Args:
+            accept: Returns whether to accept a result; called again after each pause.
+            waiting_for: The id of the key that an error names.
+
+        Raises:
+            StoreError: If the store cannot be read.
+            ObserveError: If AWS refuses a read, or does not answer it in time.
+            PropagationTimeoutError: If reads do not agree in time.
+        """
+        began, rounds = self.waited, 0
+        left = self.call.timeout - (began - self.call.ledger.last_write)
+        late = began + min(LONGEST_LAG, left / 2)
+        while True:
+            held = (yield from self.hold()).access_key_id
+            view = yield from self._read(held, may_be_gone=self.waited >= late)
+            rounds += 1
+            if view is not None and accept(view):
+                return view
+            if not (yield from self.call.pause(DENSE, _UNSTEADY)):
+                named = waiting_for or held or ""
+                raise self.timeout("" if named in self.shown else named, rounds, began)
+
+    def look_for_long(self) -> Steps[KeyView]:
+        """Read as `look` does, until later than any usual lag from now."""
+        late = self.waited + LONGEST_LAG
+        return (yield from self.look(lambda _: self.waited >= late))
+
+    def confirm(self, step: Callable[[KeyView], T]) -> Steps[KeyView]:
+        """Read again in rounds as long as *step* returns `Blocked`, as a conflict is confirmed."""
+        view = yield from self.look()
+        for pause in CONFIRMING[1:]:
+            if not isinstance(step(view), Blocked):
+                break
+            yield from self.call.wait(Wait(pause, pause, "a conflict is not confirmed yet"))
+            view = yield from self.look()
+        return view
+
+    def view_of(self, user: User) -> KeyView:
+        """Return what an observation of the *user* shows, without the last use of keys."""
+        self.shown |= {key.access_key_id: key for key in user.access_keys}
+        return self._view(user, user.access_keys)
+
+    def timeout(self, access_key_id: str, rounds: int, began: float) -> PropagationTimeoutError:
+        """Return the error about a key that AWS did not show, or accept, in time.
+
+        Args:
+            access_key_id: The id of the key; empty if lists did not agree.
+            rounds: How many times AWS was asked.
+            began: How long the call had waited before, in seconds.
+        """
+        miss = self.call.ledger.last_miss
+        failure = PropagationTimeoutError(
+            missing=(),
+            unusable_key=access_key_id,
+            attempts=rounds,
+            seconds=self.waited - began,
+            last_error=miss.summary if miss else "",
+        )
+        failure.__cause__ = miss.error if miss else None
+        return failure
+
+    def heard(self, refusal: Refusal) -> Refusal:
+        """Keep *refusal* as the last one, for `timeout`, and return it."""
+        self.call.ledger = attrs.evolve(self.call.ledger, last_miss=refusal)
+        return refusal
+
+    def _read(self, held: str | None, *, may_be_gone: bool) -> Steps[KeyView | None]:
+        """Return what one round of reads shows; `None` if they disagree, or a key is hidden."""
+        name = {"UserName": self.user_name}
+        reads = [Request.of(each, **name) for each in ("GetUser", "ListAccessKeys")] * COPIES
+        uses = [_use_of(held)] if held else []
+        outcomes = yield from self._send([*reads, *uses])
+        if any(map(is_missing, outcomes[: len(reads)])):
+            self._check_missing(reads, outcomes)
+            return None
+        users = [
+            _user_in(*each) for each in zip(reads[::2], outcomes[: len(reads) : 2], strict=True)
+        ]
+        lists = [
+            _keys_in(*each) for each in zip(reads[1::2], outcomes[1 : len(reads) : 2], strict=True)
+        ]
+        listed = lists[0]
+        self.shown |= {key.access_key_id: key for keys in lists for key in keys}
+        if any(keys != listed for keys in lists) or len({user.tags for user in users}) > 1:
+            return None
+        known = {held: _parse_use(uses[0], outcomes[-1])} if held else {}
+        ids = {key.access_key_id for key in listed}
+        hidden = self.shown.keys() - self.deleted - ids
+        known |= yield from self._uses((ids | hidden) - known.keys())
+        if any(known[each] for each in hidden if each != held) or not all(
+            known[each] for each in ids
+        ):
+            return None
+        owner = None
+        if held and held not in ids and held not in self._created:
+            use = known[held]
+            if not may_be_gone or (use and use.owner.lower() == self.user_name.lower()):
+                return None
+            owner = use.owner if use else (yield from self._account_of(held, users[0]))
+        used = tuple(_with_use(key, known[key.access_key_id]) for key in listed)
+        return attrs.evolve(self._view(users[0], used), owner=owner)
+
+    def _check_missing(self, reads: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+        """Raise `ObserveError` if the user does not exist; some hosts may not know it yet."""
+        known, target = self.call.ledger.known, f"user {self.user_name}".lower()
+        missing = [each for each in outcomes[: len(reads)] if is_missing(each)]
+        self.heard(missing[-1])
+        if len(missing) == len(reads) and target not in known.created | known.observed:
+            content_of(reads[0], missing[-1])
+
+    def _view(self, user: User, keys: tuple[SeenKey, ...]) -> KeyView:
+        """Return the view; what this call itself has done counts, whatever a host still shows."""
+        keys = tuple(key for key in keys if key.access_key_id not in self.deleted)
+        ids, made = {key.access_key_id for key in keys}, self._created - self.deleted
+        keys += tuple(
+            SeenKey(access_key_id=each, active=True, created=self.now) for each in made - ids
+        )
+        tags = tags_from({**dict(user.tags), **self.tags})
+        adopted = self.existing == "adopt" and not user.owner
+        return KeyView(
+            keys=keys,
+            held=self.holding.access_key_id,
+            store=self.holding.fingerprint,
+            readable=self.holding.readable,
+            records=records_in(tags, KEY_TAG),
+            suspects=records_in(tags, SUSPECT_TAG),
+            may_write=user.managed or adopted or self.existing == "attach",
+            now=self.time,
+        )
+
+    @property
+    def _created(self) -> set[str]:
+        return {self.new.access_key_id} if self.new else set()
+
+    def _uses(self, ids: set[str]) -> Steps[dict[str, KeyUse | None]]:
+        requests = [_use_of(each) for each in sorted(ids)]
+        outcomes = (yield from self._send(requests)) if requests else []
+        found = zip(sorted(ids), requests, outcomes, strict=True)
+        return {each: _parse_use(request, outcome) for each, request, outcome in found}
+
+    def _account_of(self, access_key_id: str, user: User) -> Steps[str | None]:
+        """Return the account of a key that IAM does not know; `None` for one that was deleted.
+
+        IAM knows the keys of its own account only. STS knows the account of any key, also of a
+        deleted one. So a key that IAM does not know was deleted if STS names this account.
+        """
+        request = Request.of("GetAccessKeyInfo", AccessKeyId=access_key_id)
+        (outcome,) = yield from self._send([request])
+        if isinstance(outcome, Refusal) and outcome.code == "ValidationError":
+            return None  # it is no id of AWS, such as a placeholder in a file
+        account: str = content_of(request, outcome)["Account"]
+        return None if account in (user.arn or "").split(":") else f"account {account}"
+
+    def _send(self, requests: Sequence[Request]) -> Steps[list[Outcome]]:
+        outcomes = yield from send_all_pages(requests)
+        dates = [each.date for each in outcomes if isinstance(each, Reply) and each.date]
+        self.date = max(dates, default=self.date)
+        return outcomes
+
+    # --- writes -----------------------------------------------------------------------------------
+
+    def write(self, change: Change) -> Steps[bool]:
+        """Send *change*; return whether AWS acknowledged it, or another look must decide.
+
+        Raises:
+            ApplyError: If AWS refuses the change, or does not answer it in time.
+            CredentialsError: If there are no usable credentials to sign a request.
+        """
+        return (yield from self.call.write(ChangeSet((change,))))
+
+    def tagging(self, *records: Record) -> TagUser:
+        """Return the change that writes *records*; the records count as written from now on."""
+        tags = tuple(record.tag for record in records)
+        self.tags |= dict(tags)
+        difference = Difference("tags", tags_text(tags), "none")
+        return TagUser(name=self.user_name, tags=tags, differences=(difference,))
+
+
+def _use_of(access_key_id: str) -> Request:
+    return Request.of("GetAccessKeyLastUsed", AccessKeyId=access_key_id)
+
+
+def _parse_use(request: Request, outcome: Outcome) -> KeyUse | None:
+    """Return the owner and last use of a key; `None` if IAM does not know the key.
+
+    For an unknown key IAM returns AccessDenied, without naming a policy as the reason.
+    """
+    if isinstance(outcome, Refusal):
+        denied = outcome.code == "AccessDenied" and "on resource: access key" in outcome.message
+        unknown = outcome.code in {"NoSuchEntity", "ValidationError"}
+        if unknown or (denied and "because" not in outcome.message):
+            return None
+    content = content_of(request, outcome)
+    return parse_reply(request, lambda: _read_use(content))
+
+
+def _read_use(content: Mapping[str, Any]) -> KeyUse:
+    last, owner = content["AccessKeyLastUsed"], content["UserName"]
+    date = last.get("LastUsedDate")
+    service = last.get("ServiceName", "") if date else ""
+    return KeyUse(owner=owner, at=date.timestamp() if date else None, service=service)
+
+
+def _with_use(key: SeenKey, use: KeyUse | None) -> SeenKey:
+    return attrs.evolve(key, last_used=use.at, last_service=use.service) if use else key
+
+
+def _keys_in(request: Request, outcome: Outcome) -> tuple[SeenKey, ...]:
+    """Return the keys in a complete list, oldest first."""
+    items = content_of(request, outcome)["AccessKeyMetadata"]
+    keys = parse_reply(request, lambda: [seen_key(item) for item in items])
+    return tuple(sorted(keys, key=lambda key: (key.created, key.access_key_id)))
+
+
+def _user_in(request: Request, outcome: Outcome) -> User:
+    seen = content_of(request, outcome)["User"]
+    tags = {tag["Key"]: tag["Value"] for tag in seen.get("Tags", [])}
+    return User(name=seen["UserName"], path=seen["Path"], arn=seen["Arn"], tags=tags_from(tags))

@@ -1,0 +1,312 @@
+"""Rotation: replaces a key that is too old, in phases that are days apart.
+
+.. code-block:: text
+
+    current ─ too old ─▶ a new key is created, delivered, verified ─▶ settling
+       ▲                                                                │ the old key is not used
+       └──────── deleted ◀─ grace ◀─ deactivated, after a record ◀──────┘
+                              └── undo: active again, after a record ─▶ settling
+
+The next step follows from what IAM and the store show. The only other memory is the records of the
+keys, because IAM does not keep when the status of a key changed. So a call may be interrupted
+anywhere, and may come early, late or twice: the next call continues.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import attrs
+
+from cwagent_iam.access_keys.delivery import create_key, delete_key, forget_tags, keep
+from cwagent_iam.access_keys.records import Record
+from cwagent_iam.access_keys.results import key_conflict
+from cwagent_iam.access_keys.steps import (
+    DAY,
+    Blocked,
+    Create,
+    Deactivate,
+    Delete,
+    Keep,
+    KeyView,
+    Later,
+    Note,
+    Reactivate,
+    Terms,
+    is_undone,
+    step_to_deliver,
+    step_to_rotate,
+    step_to_undo,
+)
+from cwagent_iam.changes import UpdateAccessKey
+from cwagent_iam.errors import KeyConflictError
+from cwagent_iam.key_stores import Advice
+from cwagent_iam.requests import OPERATIONS, Settle, Steps
+
+if TYPE_CHECKING:
+    from cwagent_iam.access_keys.inventory import UserKeys
+    from cwagent_iam.access_keys.steps import RotationStep
+    from cwagent_iam.changes import Change
+    from cwagent_iam.state import SeenKey
+
+RotationPhase: TypeAlias = Literal["current", "settling", "grace", "blocked"]
+"""No rotation is due; the old key may still be in use; the old key is inactive, but can be
+reactivated; or the caller must decide first."""
+
+_PERMISSIONS = frozenset(
+    OPERATIONS[name].action
+    for name in (
+        *("GetUser", "ListAccessKeys", "GetAccessKeyLastUsed", "GetAccessKeyInfo"),
+        *("TagUser", "UntagUser", "CreateAccessKey", "UpdateAccessKey", "DeleteAccessKey"),
+    )
+)
+
+
+@attrs.frozen(kw_only=True)
+class RotationStatus:
+    """The phase of a rotation, and its next step.
+
+    Attributes:
+        access_key_id: The id of the key that the store holds; `None` if it holds none.
+        phase: ``"current"``, ``"settling"``, ``"grace"`` or ``"blocked"``.
+        next_step: The next step. Another call does it, unless the phase is ``"blocked"``.
+        due_at: When it is due, in UTC; `None` if no time resolves it.
+        held_key: The key that the store holds, with its last use and the service of that; `None`
+            if IAM shows no such key.
+        age: The age of the held key, in seconds; `None` if there is none.
+        old_key: The user's other key; `None` if there is none.
+        suspects: The keys that a request may have created whose reply was lost.
+        can_undo: Whether ``undo=True`` would reactivate a key.
+        restart_needed: Whether the agent must be restarted to use the key in the store.
+        done: The steps that this call did, in order.
+        changes: The changes that this call applied, in order.
+        advice: Advice for the caller; empty if there is nothing left to do.
+        permissions: The actions that the caller must be allowed in all phases together.
+    """
+
+    access_key_id: str | None
+    phase: RotationPhase
+    next_step: str
+    due_at: datetime | None
+    held_key: SeenKey | None
+    age: float | None
+    old_key: SeenKey | None
+    suspects: tuple[SeenKey, ...]
+    can_undo: bool
+    restart_needed: bool
+    done: tuple[str, ...]
+    changes: tuple[Change, ...]
+    advice: str
+    permissions: frozenset[str] = _PERMISSIONS
+
+    def __str__(self) -> str:
+        """One line with the phase, the steps that were done, and the next step."""
+        when = f" at {self.due_at:%Y-%m-%d %H:%M} UTC" if self.due_at else ""
+        done = f"{', '.join(self.done)}; " if self.done else ""
+        return f"{self.phase}: {done}next: {self.next_step}{when}"
+
+
+def rotate(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
+    """Do the steps that are due; return the phase after them.
+
+    Raises:
+        CwAgentIamError: As for `cwagent_iam.rotate_access_key`.
+    """
+    rotation = _Rotation(keys, terms)
+    return (yield from rotation.run())
+
+
+def preview_rotation(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
+    """Return the phase, and the step that a call would begin with. Only reads are sent.
+
+    Raises:
+        CwAgentIamError: As for `cwagent_iam.preview_rotation`.
+    """
+    view = yield from keys.look()
+    step = step_to_rotate(view, terms)
+    if isinstance(step_to_deliver(view), Keep):
+        try:
+            yield from keep(keys, attrs.evolve(view, may_write=False))
+        except KeyConflictError:
+            step = Blocked(obstacle="held does not work", keys=view.keys)
+    return _status(view, step, keys, ())
+
+
+def undo(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
+    """Reactivate the inactive key, unless that is done; return the phase after that.
+
+    Raises:
+        CwAgentIamError: As for `cwagent_iam.rotate_access_key`.
+    """
+    rotation = _Rotation(keys, terms)
+    return (yield from rotation.undo())
+
+
+@attrs.define
+class _Rotation:
+    """A call; its methods yield effects.
+
+    Attributes:
+        keys: The keys of the user.
+        terms: The lengths of the phases.
+        done: The steps that were done, in words.
+        verified: The id of the held key that was verified last.
+    """
+
+    keys: UserKeys
+    terms: Terms
+    done: list[str] = attrs.field(factory=list)
+    verified: str = ""
+
+    def run(self) -> Steps[RotationStatus]:
+        """Do what is due until nothing is; verify what the store holds before anything ends."""
+        keys = self.keys
+        while True:
+            view = yield from keys.look()
+            step = step_to_rotate(view, self.terms)
+            if isinstance(step_to_deliver(view), Keep) and view.held != self.verified:
+                if not (yield from keep(keys, view)):
+                    continue
+                self.verified = view.held or ""
+                if view.held not in view.records and view.may_write:
+                    continue  # it is recorded now, which may decide about the others
+            if isinstance(step, Later) or (isinstance(step, Create) and keys.new):
+                yield from self._forget_deleted(view)
+                return (yield from self._status(view, step))
+            yield from self._do(step, view)
+
+    def undo(self) -> Steps[RotationStatus]:
+        """Reactivate the inactive key, and do nothing else."""
+        view, undone = (yield from self.keys.look()), False
+        while not undone and isinstance(back := step_to_undo(view), Reactivate):
+            undone = yield from self._set_active(back.key, view, active=True)
+            view = yield from self.keys.look()
+        if isinstance(back, Blocked) and not is_undone(view):
+            raise key_conflict(self.keys, view, back)
+        return (yield from self._status(view, step_to_rotate(view, self.terms)))
+
+    def _status(self, view: KeyView, step: RotationStep) -> Steps[RotationStatus]:
+        held, keys = view.held_key, self.keys
+        advice = (yield Settle(keys.store)) if held and held.active else Advice()
+        return _status(view, step, keys, tuple(self.done), advice)
+
+    def _do(self, step: RotationStep, view: KeyView) -> Steps[None]:
+        keys = self.keys
+        match step:
+            case Create():
+                made = yield from create_key(keys, view)
+                if made:
+                    self.verified = made.access_key_id
+                    self.done.append(f"created and delivered {made.access_key_id}")
+            case Deactivate(key=old):
+                yield from self._set_active(old, view, active=False)
+            case Note(key=old):
+                yield from keys.write(self._noting(old, view, active=False))
+                self.done.append(f"recorded that {old.access_key_id} is inactive")
+            case Delete(key=old):
+                yield from self._delete(old)
+            case _:
+                view = yield from keys.confirm(lambda seen: step_to_rotate(seen, self.terms))
+                blocked = step_to_rotate(view, self.terms)
+                if isinstance(blocked, Blocked):
+                    raise key_conflict(keys, view, blocked)
+
+    def _set_active(self, key: SeenKey, view: KeyView, *, active: bool) -> Steps[bool]:
+        """Set the status of a key; return whether AWS acknowledged it, and not that it is gone.
+
+        The record comes first: an interrupt between them must not shorten what follows.
+        """
+        keys, same = self.keys, key.access_key_id
+        yield from keys.write(self._noting(key, view, active=active))
+        status: Literal["Active", "Inactive"] = "Active" if active else "Inactive"
+        change = UpdateAccessKey(name=keys.user_name, access_key_id=same, status=status)
+        if not (yield from keys.write(change)):
+            return False
+        self.done.append(f"{'reactivated' if active else 'deactivated'} {same}")
+        yield from keys.look(
+            lambda seen: all(
+                each.active is active for each in seen.keys if each.access_key_id == same
+            ),
+            waiting_for=same,
+        )
+        return True
+
+    def _noting(self, key: SeenKey, view: KeyView, *, active: bool) -> Change:
+        same = key.access_key_id
+        known = {**view.suspects, **view.records}.get(same)
+        record = known or Record(access_key_id=same, since=key.created, store=view.store)
+        return self.keys.tagging(attrs.evolve(record, active=active, changed=self.keys.time))
+
+    def _delete(self, key: SeenKey) -> Steps[None]:
+        """Delete a key if that is still due when all lag is over.
+
+        Another process may have reactivated or recorded it a moment ago.
+        """
+        keys, name = self.keys, key.access_key_id
+        view = yield from keys.look_for_long()
+        step = step_to_rotate(view, self.terms)
+        if isinstance(step, Delete) and step.key.access_key_id == name:
+            yield from delete_key(keys, name)
+            self.done.append(f"deleted {name}")
+
+    def _forget_deleted(self, view: KeyView) -> Steps[None]:
+        """Remove the records of keys that no longer exist; a young one may not be shown yet."""
+        known = {**view.suspects, **view.records}
+        gone = known.keys() - {key.access_key_id for key in view.keys} - {view.held}
+        old = sorted(name for name in gone if known[name].since + DAY < view.now)
+        if old and view.may_write:
+            yield from forget_tags(self.keys, old)
+
+
+def _status(
+    view: KeyView,
+    step: RotationStep,
+    keys: UserKeys,
+    done: tuple[str, ...],
+    advice: Advice | None = None,
+) -> RotationStatus:
+    phase, next_step, due = _coming(step, view)
+    held, told = view.held_key, advice or Advice()
+    created = keys.new is not None
+    return RotationStatus(
+        access_key_id=view.held,
+        phase=phase,
+        next_step=next_step,
+        due_at=None if due is None else datetime.fromtimestamp(due, UTC),
+        held_key=held,
+        age=view.now - held.created if held else None,
+        old_key=next(iter(view.unheld), None),
+        suspects=view.unheld_suspects,
+        can_undo=isinstance(step_to_undo(view), Reactivate),
+        restart_needed=told.redirected or (created and not told.rereads),
+        done=done,
+        changes=keys.call.ledger.applied,
+        advice=told.text,
+    )
+
+
+def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, float | None]:
+    """Return the phase, the next step, and when it is due; after an undo it may be due already."""
+    phase: RotationPhase
+    due = view.now
+    match step:
+        case Later():
+            phase, due = step.phase, step.due
+        case Create():
+            phase = "current"
+        case Deactivate():
+            phase = "settling"
+        case Delete() | Note():
+            phase = "grace"
+        case Blocked(keys=keys, obstacle=obstacle):
+            names = " or ".join(key.access_key_id for key in keys)
+            return "blocked", f"decide about {names or 'the store'}: {obstacle}", None
+    other = next((key.access_key_id for key in view.unheld), "")
+    room = f"; {other} must be deleted before" if other else ""
+    steps = {
+        "current": f"create a new key{room}",
+        "settling": f"deactivate {other}, if it has not been used since",
+        "grace": f"delete {other}",
+    }
+    return phase, steps[phase], due

@@ -1,0 +1,95 @@
+"""Verification: asks STS who signs with the key in the store, in a Region that works."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cwagent_iam.events import KeyVerified
+from cwagent_iam.reconcile.call import COPIES
+from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.requests import STORE_CHANGED, Emit, Refusal, Verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cwagent_iam.access_keys.inventory import UserKeys
+    from cwagent_iam.key_stores import NewAccessKey
+    from cwagent_iam.requests import Outcome, Steps
+
+_REGIONS: Mapping[str, str] = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-eusc": "eusc-de-east-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+    "aws-iso-e": "eu-isoe-west-1",
+    "aws-iso-f": "us-isof-south-1",
+    "aws-us-gov": "us-gov-west-1",
+}
+"""A Region of each partition that every account has enabled. STS of an opt-in Region refuses the
+keys of all other accounts, with the code for an unknown key (IAM user guide, "Manage AWS STS in an
+AWS Region")."""
+
+# The key is unknown in that Region, or too new; or another host refuses.
+_UNKNOWN = "InvalidClientTokenId"
+# AWS knows the id, and has computed another signature; no waiting resolves that.
+_DECISIVE = {STORE_CHANGED, "SignatureDoesNotMatch"}
+
+
+def verify(
+    keys: UserKeys, access_key_id: str, new: NewAccessKey | None = None
+) -> Steps[Refusal | None]:
+    """Verify the key in the store; return why AWS does not accept it, or `None` if it does.
+
+    A key fails only if the Region of the other clients and one that every account has enabled both
+    reject it. A new key is verified by several answers.
+
+    Args:
+        keys: The keys of the user.
+        access_key_id: The id of the key that the store should hold.
+        new: The key itself, if this call has created it.
+
+    Raises:
+        StoreError: If the store cannot be read.
+        PropagationTimeoutError: If AWS does not accept the key in time.
+    """
+    regions = ["", *filter(None, [_REGIONS.get(keys.call.partition)])]
+    began, rounds = keys.waited, 0
+    while True:
+        refusals: list[Refusal] = []
+        for region in regions:
+            wrong = _rejection(keys.user_name, (yield _effect(keys, access_key_id, new, region)))
+            if wrong is None:
+                if new:
+                    yield Emit(KeyVerified(access_key_id=access_key_id, looks=COPIES))
+                return None
+            refusals.append(keys.heard(wrong))
+            if wrong.code in _DECISIVE:
+                return wrong
+        rounds += 1
+        final = [each for each in refusals if each.code != _UNKNOWN and not each.transient]
+        if len(final) == len(refusals):
+            return final[0]
+        if not (yield from keys.call.pause(DENSE, "AWS does not accept the access key yet")):
+            raise keys.timeout(access_key_id, rounds, began)
+
+
+def _effect(keys: UserKeys, access_key_id: str, new: NewAccessKey | None, region: str) -> Verify:
+    return Verify(
+        store=keys.store,
+        access_key_id=access_key_id,
+        key=new,
+        region=region,
+        copies=COPIES if new else 1,
+    )
+
+
+def _rejection(user_name: str, outcomes: Sequence[Outcome]) -> Refusal | None:
+    """Return the first refusal; a reply that names another user is one too."""
+    for outcome in outcomes:
+        if isinstance(outcome, Refusal):
+            return outcome
+        arn: str = outcome.content["Arn"]
+        if arn.rpartition("/")[2].lower() != user_name.lower():
+            return Refusal(code=None, message=f"it is the key of {arn}")
+    return None
