@@ -129,9 +129,16 @@ def _delete_inline(thing: Thing, arguments: Mapping[str, Any]) -> None:
     _miss(thing["inline"].pop(arguments["PolicyName"], None), "The policy cannot be found.")
 
 
+def access_key(access_key_id: str, created: float = _BEGINNING) -> Thing:
+    """Return an active access key, as an item of a thing's keys."""
+    date = dt.datetime.fromtimestamp(created, dt.UTC)
+    return {"AccessKeyId": access_key_id, "Status": "Active", "CreateDate": date}
+
+
 def _delete_key(thing: Thing, arguments: Mapping[str, Any]) -> None:
-    _miss(arguments["AccessKeyId"] in thing["keys"], "The Access Key cannot be found.")
-    thing["keys"].remove(arguments["AccessKeyId"])
+    left = [each for each in thing["keys"] if each["AccessKeyId"] != arguments["AccessKeyId"]]
+    _miss(left != thing["keys"], "The Access Key cannot be found.")
+    thing["keys"] = left
 
 
 def _delete_boundary(thing: Thing, _: Mapping[str, Any]) -> None:
@@ -200,7 +207,7 @@ def _read(verb: str, thing: Thing, arguments: Mapping[str, Any]) -> Thing:
             "AttachedPolicies": [{"PolicyArn": each} for each in thing["attached"]]
         },
         "ListPolicies": {"PolicyNames": [*thing["inline"]]},
-        "ListAccessKeys": {"AccessKeyMetadata": [{"AccessKeyId": each} for each in thing["keys"]]},
+        "ListAccessKeys": {"AccessKeyMetadata": thing["keys"]},
     }
     if verb == "GetPolicy":
         _miss(arguments["PolicyName"] in thing["inline"], "The policy cannot be found.")

@@ -114,6 +114,13 @@ class Shelf:
             self.world.program.told.add(self.key[0])
         return self.key[0] if self.key else None
 
+    def secret(self) -> str | None:
+        """Tell the secret."""
+        self.listen()
+        if self.unreadable:
+            raise StoreError(store=str(self), problem="nothing can be read")
+        return self.key[1] if self.key else None
+
     def check(self) -> None:
         """Find nothing wrong."""
         self.listen()

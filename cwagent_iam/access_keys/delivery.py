@@ -277,7 +277,7 @@ class _Delivery:
         """
         keys, new = self.keys, self.keys.new
         try:
-            yield from keys.look()
+            yield from keys.list_keys()
             lost = attrs.evolve(lost, until=keys.date or lost.until)
             view = yield from keys.look_for_long()
             suspects = lost.suspects(view)
@@ -295,6 +295,7 @@ class _Delivery:
             )
             raise self._in_doubt(reason=f"{_LOST} {why}", suspects=appeared) from error
         if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
+            suspects = tuple(dict.fromkeys((*view.unheld_suspects, *suspects)))
             reason = f"{_LOST} there is no room for another key"
             raise self._in_doubt(reason=reason, suspects=suspects)
 

@@ -75,7 +75,9 @@ class RotationStatus:
         held_key: The key that the store holds, with its last use and the service of that; `None`
             if IAM shows no such key.
         age: The age of the held key, in seconds; `None` if there is none.
-        old_key: The user's other key; `None` if there is none.
+        old_key: The key that the rotation retires, or the user's other key; `None` if there is
+            none.
+        unheld: All keys of the user that the store does not hold.
         suspects: The keys that a request may have created whose reply was lost.
         can_undo: Whether ``undo=True`` would reactivate a key.
         restart_needed: Whether the agent must be restarted to use the key in the store.
@@ -92,6 +94,7 @@ class RotationStatus:
     held_key: SeenKey | None
     age: float | None
     old_key: SeenKey | None
+    unheld: tuple[SeenKey, ...]
     suspects: tuple[SeenKey, ...]
     can_undo: bool
     restart_needed: bool
@@ -152,12 +155,14 @@ class _Rotation:
         terms: The lengths of the phases.
         done: The steps that were done, in words.
         verified: The id of the held key that was verified last.
+        noted: The keys whose new status this call has recorded.
     """
 
     keys: UserKeys
     terms: Terms
     done: list[str] = attrs.field(factory=list)
     verified: str = ""
+    noted: set[tuple[str, bool]] = attrs.field(factory=set)
 
     def run(self) -> Steps[RotationStatus]:
         """Do what is due until nothing is; verify what the store holds before anything ends."""
@@ -218,7 +223,9 @@ class _Rotation:
         The record comes first: an interrupt between them must not shorten what follows.
         """
         keys, same = self.keys, key.access_key_id
-        yield from keys.write(self._noting(key, view, active=active))
+        if (same, active) not in self.noted:  # again would restart the time for waiting
+            yield from keys.write(self._noting(key, view, active=active))
+            self.noted.add((same, active))
         status: Literal["Active", "Inactive"] = "Active" if active else "Inactive"
         change = UpdateAccessKey(name=keys.user_name, access_key_id=same, status=status)
         if not (yield from keys.write(change)):
@@ -275,8 +282,9 @@ def _status(
         next_step=next_step,
         due_at=None if due is None else datetime.fromtimestamp(due, UTC),
         held_key=held,
-        age=view.now - held.created if held else None,
-        old_key=next(iter(view.unheld), None),
+        age=max(view.now - held.created, 0.0) if held else None,
+        old_key=_old_key(step, view),
+        unheld=view.unheld,
         suspects=view.unheld_suspects,
         can_undo=isinstance(step_to_undo(view), Reactivate),
         restart_needed=told.redirected or (created and not told.rereads),
@@ -284,6 +292,12 @@ def _status(
         changes=keys.call.ledger.applied,
         advice=told.text,
     )
+
+
+def _old_key(step: RotationStep, view: KeyView) -> SeenKey | None:
+    if isinstance(step, (Deactivate, Note, Delete)):
+        return step.key
+    return next(iter(view.unheld_suspects or view.unheld), None)
 
 
 def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, float | None]:
@@ -302,7 +316,7 @@ def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, floa
         case Blocked(keys=keys, obstacle=obstacle):
             names = " or ".join(key.access_key_id for key in keys)
             return "blocked", f"decide about {names or 'the store'}: {obstacle}", None
-    other = next((key.access_key_id for key in view.unheld), "")
+    other = old.access_key_id if (old := _old_key(step, view)) else ""
     room = f"; {other} must be deleted before" if other else ""
     steps = {
         "current": f"create a new key{room}",
