@@ -140,12 +140,16 @@ class _Call:
         state: The last observed state that had no conflict.
         written_targets: The kind and name, in lower case, of each entity that a change was sent
             for.
+        seen: The changes that any read of a removal needed.
+        sent: The changes that were sent.
     """
 
     goal: Goal
     ledger: Ledger = attrs.field(factory=Ledger)
     state: State = attrs.field(factory=State)
     written_targets: set[str] = attrs.field(factory=set)
+    seen: set[Change] = attrs.field(factory=set)
+    sent: set[Change] = attrs.field(factory=set)
 
     def run(self) -> Steps[Result]:
         """Write and confirm until no change is due and everything that was written is confirmed."""
@@ -207,7 +211,8 @@ class _Call:
                     )
                 rounds = iter(_ROUNDS[1:])
                 continue
-            rounds = rounds or iter(_ROUNDS[1:] if absent & self._kept else ())
+            unsure = absent & self._kept or self._overlooked
+            rounds = rounds or iter(_ROUNDS[1:] if unsure else ())
             pause = next(rounds, 0.0)
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
                 return seen.state
@@ -224,6 +229,15 @@ class _Call:
         return self.ledger.known.observed.difference(
             each.target.lower() for each in sent if each.deletes
         )
+
+    @property
+    def _overlooked(self) -> set[Change]:
+        """Changes of a removal that an earlier read needed, and that were not sent.
+
+        Later reads may be stale, even if they agree with each other.
+        """
+        gone = {each.target for each in self.ledger.applied if each.deletes}
+        return {each for each in self.seen - self.sent if each.target not in gone}
 
     def _read_copies(
         self, focus: Collection[str], base: State, existence_only: Collection[str] = ()
@@ -267,9 +281,12 @@ class _Call:
 
     def _decide(self, state: State) -> ChangeSet | ConflictError:
         try:
-            return self.goal.decide(state)
+            changes = self.goal.decide(state)
         except ConflictError as error:
             return error
+        if self.goal.removes:
+            self.seen.update(changes)
+        return changes
 
     def _confirm_conflict(self, error: ConflictError, state: State) -> Steps[State]:
         """Confirm a conflict by reading again; return a state without it if it was a stale read.
@@ -323,7 +340,8 @@ class _Call:
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
-            if new or agreed >= (ROUNDS if disagreed else 1):
+            needed = len(_ROUNDS) if self._overlooked else ROUNDS if disagreed else 1
+            if new or agreed >= needed:
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
             base = copies[-1]
@@ -332,8 +350,11 @@ class _Call:
                 yield from self._changes_for(base)  # raises if the conflict is confirmed
                 base = self.state
             disagreed |= unconfirmed
-            focus = focus if conflicts else disagreed  # a conflict hides other differences
-            if not (yield from self._pause(_APART if agreed else DENSE, _NOT_SHOWN)):
+            # A conflict hides other differences.
+            focus = focus if conflicts or self._overlooked else disagreed
+            apart = _ROUNDS[agreed] if self._overlooked and agreed else 0.0
+            pace = Pace(apart, apart, least=1.0) if apart else _APART if agreed else DENSE
+            if not (yield from self._pause(pace, _NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
     def _due_in_all(self, decisions: Sequence[ChangeSet | ConflictError]) -> tuple[Change, ...]:
@@ -406,6 +427,7 @@ class _Call:
         if unnamed and not self._account:
             yield from self._look_up_account(unnamed[0], changes)
         self.written_targets |= {change.target.lower() for change in pending}
+        self.sent.update(pending)
         partition, account = self.goal.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
         lost = (each for each in self._refused_among(pending).values() if each.rule is LOST)
