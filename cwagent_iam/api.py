@@ -24,7 +24,8 @@ from cwagent_iam.limits import DEFAULT_QUOTAS
 from cwagent_iam.observing import observe as _observe, observe_quotas as _observe_quotas
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import SERVER_POLICY
-from cwagent_iam.reconcile.loop import Goal, add_facts, preview as _preview, reconcile
+from cwagent_iam.reconcile.failures import add_facts
+from cwagent_iam.reconcile.loop import Goal, preview as _preview, reconcile
 from cwagent_iam.reconcile.premises import entities_to_read, remaining_changes
 from cwagent_iam.remover import check_choice, removal
 from cwagent_iam.state import InstanceProfile, State

@@ -16,7 +16,7 @@ from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.propagation import Propagation
-from cwagent_iam.reconcile.loop import add_facts
+from cwagent_iam.reconcile.failures import add_facts
 from cwagent_iam.requests import Emit, Interrupted, Send, Wait
 
 if TYPE_CHECKING:

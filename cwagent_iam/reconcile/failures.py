@@ -10,18 +10,34 @@ from cwagent_iam.errors import (
     Conflict,
     ConflictError,
     CredentialsError,
+    CwAgentIamError,
     PropagationTimeoutError,
     Refused,
+    names_of,
 )
 from cwagent_iam.observing import facts_of
-from cwagent_iam.requests import Unsent
+from cwagent_iam.requests import Interrupted, Unsent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.reconcile.ledger import Ledger, RefusedChange
     from cwagent_iam.state import State
+
+
+def add_facts(
+    stop: BaseException, applied: tuple[Change, ...], doubtful: Collection[Change] = ()
+) -> None:
+    """Add to *stop*, which ends a call, what was applied and what may have been."""
+    told = stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
+    if isinstance(told, CwAgentIamError):
+        # A call within `on_event` may have failed, with changes of its own.
+        told.applied = (*applied, *told.applied)
+    elif applied:
+        told.add_note(f"Already applied: {names_of(applied)}.")
+    if doubtful:
+        told.add_note(f"May have been applied: {names_of(sorted(doubtful, key=str))}.")
 
 
 def refused_error(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from cwagent_iam.changes import ChangeSet, Result
-from cwagent_iam.errors import ConflictError, CwAgentIamError, names_of
+from cwagent_iam.errors import ConflictError
 from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
 from cwagent_iam.observing import (
     MISSING,
@@ -20,7 +20,12 @@ from cwagent_iam.observing import (
     roles_in_profiles,
     send_all_pages,
 )
-from cwagent_iam.reconcile.failures import propagation_timeout_error, refused_error, split_error
+from cwagent_iam.reconcile.failures import (
+    add_facts,
+    propagation_timeout_error,
+    refused_error,
+    split_error,
+)
 from cwagent_iam.reconcile.ledger import Ledger, arns_in
 from cwagent_iam.reconcile.rules import DENSE, LOST, Pace, as_target, principals
 from cwagent_iam.requests import (
@@ -114,20 +119,6 @@ def reconcile(goal: Goal) -> Steps[Result]:
     except BaseException as stop:
         add_facts(stop, call.ledger.applied, call.ledger.unacknowledged)
         raise
-
-
-def add_facts(
-    stop: BaseException, applied: tuple[Change, ...], doubtful: Collection[Change] = ()
-) -> None:
-    """Add to *stop*, which ends a call, what was applied and what may have been."""
-    told = stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
-    if isinstance(told, CwAgentIamError):
-        # A call within `on_event` may have failed, with changes of its own.
-        told.applied = (*applied, *told.applied)
-    elif applied:
-        told.add_note(f"Already applied: {names_of(applied)}.")
-    if doubtful:
-        told.add_note(f"May have been applied: {names_of(sorted(doubtful, key=str))}.")
 
 
 @attrs.define
@@ -225,10 +216,8 @@ class _Call:
     @property
     def _kept(self) -> frozenset[str]:
         """The kinds and names of entities that this call saw and did not try to delete."""
-        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
-        return self.ledger.known.observed.difference(
-            each.target.lower() for each in sent if each.deletes
-        )
+        deleted = {each.target.lower() for each in self.sent if each.deletes}
+        return self.ledger.known.observed - deleted
 
     @property
     def _overlooked(self) -> set[Change]:
@@ -236,8 +225,7 @@ class _Call:
 
         Later reads may be stale, even if they agree with each other.
         """
-        gone = {each.target for each in self.ledger.applied if each.deletes}
-        return {each for each in self.seen - self.sent if each.target not in gone}
+        return self.seen - self.sent
 
     def _read_copies(
         self, focus: Collection[str], base: State, existence_only: Collection[str] = ()
@@ -284,8 +272,7 @@ class _Call:
             changes = self.goal.decide(state)
         except ConflictError as error:
             return error
-        if self.goal.removes:
-            self.seen.update(changes)
+        self.seen.update(changes if self.goal.removes else ())
         return changes
 
     def _confirm_conflict(self, error: ConflictError, state: State) -> Steps[State]:
