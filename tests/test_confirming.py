@@ -240,14 +240,14 @@ class TestRemoval:
         world.script["GetUser"] = [NOTHING] * 5
         result = world.remove(USER_PLAN)
         assert operations(result.changes) == ["DetachUserPolicy", "DeleteUser"]
-        assert pauses(world) == [1, 0.5]
+        assert pauses(world) == [0.25, 0.5]
 
     def test_not_beyond_the_timeout(self) -> None:
-        """An entity that reads miss, although one has shown it, is absent after the timeout."""
+        """An entity that later reads miss, although one has shown it, is absent at the timeout."""
         world = made(USER_PLAN)
-        world.script["GetUser"] = [NOTHING] * 99
+        world.script["GetUser"] = [*[NOTHING] * 4, world.things.clear]
         assert world.remove(USER_PLAN, timeout=2).changes == ()
-        assert pauses(world) == [1, 1]
+        assert pauses(world) == [0.25, 1, 0.75]
 
     @pytest.mark.parametrize("times", range(1, 5))
     def test_missed_after_a_conflict(self, times: int) -> None:

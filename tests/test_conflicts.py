@@ -9,7 +9,7 @@ import pytest
 
 from cwagent_iam import SERVER_POLICY
 from cwagent_iam.errors import ConflictError, PropagationTimeoutError
-from cwagent_iam.planners import plan_agent_role
+from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import Goal, reconcile
 from tests.core import (
     ROLE,
@@ -193,6 +193,19 @@ class TestGone:
         world.script["GetUser"] = [no_such("user", USER)] * 20
         world.script["ListAttachedUserPolicies"] = [no_such("user", USER)] * 5
         assert operations(world.remove(USER_PLAN).changes)[-1] == "DeleteUser"
+
+    def test_only_one_read_shows_an_attachment(self) -> None:
+        """A removal reads on for four rounds if no later read shows what an earlier one did."""
+        plan = plan_agent_user(parameters=["web"])
+        world = made(plan)
+        user = f"user {USER}".lower()
+        world.things[user]["seen"]["Tags"] = []
+        stale = world.copy()
+        stale[user] |= {"attached": {}, "inline": {}}
+        world.script["ListAttachedUserPolicies"] = [stale, None, *[stale] * 6]
+        world.script["GetUserPolicy"] = [stale] * 4
+        changes = world.remove(plan, existing="attach").changes
+        assert operations(changes) == ["DeleteUserPolicy", "DetachUserPolicy"]
 
     def test_only_a_list_ever_shows_it(self) -> None:
         """If reads never agree on whether a user exists, the removal says so."""

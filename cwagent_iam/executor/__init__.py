@@ -1,5 +1,3 @@
 """The executor: performs the effects of the core's generators, and decides nothing."""
 
-from cwagent_iam.executor.driver import Executor
-
-__all__ = ["Executor"]
+from cwagent_iam.executor.driver import Executor as Executor

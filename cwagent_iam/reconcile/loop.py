@@ -96,11 +96,13 @@ class Reconciliation(Call):
         goal: The goal.
         changes: The changes that the last observation needed.
         state: The last observed state that had no conflict.
+        seen: The changes that any read of a removal needed.
     """
 
     goal: Goal
     changes: ChangeSet = attrs.field(factory=ChangeSet, init=False)
     state: State = attrs.field(factory=State, init=False)
+    seen: set[Change] = attrs.field(factory=set, init=False)
 
     @classmethod
     def of(cls, goal: Goal) -> Reconciliation:
@@ -197,7 +199,8 @@ class Reconciliation(Call):
                     )
                 rounds = iter(CONFIRMING[1:])
                 continue
-            rounds = rounds or iter(CONFIRMING[1:] if absent & self._kept else ())
+            unsure = absent & self._kept or self._overlooked
+            rounds = rounds or iter(CONFIRMING[1:] if unsure else ())
             pause = next(rounds, 0.0)
             if not pause or not (yield from self.wait(Wait(pause, pause, NOT_SHOWN))):
                 return seen.state
@@ -210,10 +213,16 @@ class Reconciliation(Call):
     @property
     def _kept(self) -> frozenset[str]:
         """The kinds and names of entities that this call saw and did not try to delete."""
-        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
-        return self.ledger.known.observed.difference(
-            each.target.lower() for each in sent if each.deletes
-        )
+        deleted = {each.target.lower() for each in self.tried if each.deletes}
+        return self.ledger.known.observed - deleted
+
+    @property
+    def _overlooked(self) -> set[Change]:
+        """Changes of a removal that an earlier read needed, and that were not sent.
+
+        Later reads may be stale, even if they agree with each other.
+        """
+        return self.seen - self.tried
 
     def _read_copies(
         self,
@@ -262,9 +271,11 @@ class Reconciliation(Call):
 
     def _decide(self, state: State) -> ChangeSet | ConflictError:
         try:
-            return self.goal.decide(state)
+            changes = self.goal.decide(state)
         except ConflictError as error:
             return error
+        self.seen.update(changes if self.goal.removes else ())
+        return changes
 
     def _confirm_conflict(self, error: ConflictError, state: State) -> Steps[State]:
         """Confirm a conflict by reading again; return a state without it if it was a stale read.
@@ -321,7 +332,8 @@ class Reconciliation(Call):
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
-            if new or agreed >= (ROUNDS if disagreed else 1):
+            needed = len(CONFIRMING) if self._overlooked else ROUNDS if disagreed else 1
+            if new or agreed >= needed:
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
             base = copies[-1]
@@ -330,8 +342,11 @@ class Reconciliation(Call):
                 yield from self._changes_for(base)  # raises if the conflict is confirmed
                 base = self.state
             disagreed |= unconfirmed
-            focus = focus if conflicts else disagreed  # a conflict hides other differences
-            if not (yield from self.pause(_APART if agreed else DENSE, NOT_SHOWN)):
+            # A conflict hides other differences.
+            focus = focus if conflicts or self._overlooked else disagreed
+            apart = CONFIRMING[agreed] if self._overlooked and agreed else 0.0
+            pace = Pace(apart, apart, least=1.0) if apart else _APART if agreed else DENSE
+            if not (yield from self.pause(pace, NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
     def _due_in_all(self, decisions: Sequence[ChangeSet | ConflictError]) -> tuple[Change, ...]:
