@@ -13,7 +13,15 @@ import attrs
 
 from cwagent_iam.access_keys.delivery import ensure_user_with_key
 from cwagent_iam.arguments import is_collection, plain, refuse, reject
-from cwagent_iam.changes import AgentRole, AgentUser, ChangeSet, DeleteAccessKey, Result
+from cwagent_iam.changes import (
+    AgentRole,
+    AgentUser,
+    ChangeSet,
+    CreateAccessKey,
+    DeleteAccessKey,
+    Result,
+    UpdateAccessKey,
+)
 from cwagent_iam.changes.base import BaseChange
 from cwagent_iam.differ import Choices, diff, unmakeable_problems
 from cwagent_iam.ec2 import confirmed_by_ec2, launch_for
@@ -214,6 +222,8 @@ def apply(
     held: object = given.changes if isinstance(given, ChangeSet) else None
     if not is_collection(held) or not all(isinstance(each, BaseChange) for each in held):
         reject("changes", changes, "must be a ChangeSet, as preview and diff return it")
+    if any(isinstance(each, CreateAccessKey) for each in held):
+        reject("changes", changes, "must create no access key: there is no store for its secret")
     executor = Executor.of(session, iam, propagation, on_event)
     goal = Goal(
         targets=entities_to_read(changes),
@@ -221,6 +231,7 @@ def apply(
         partition=executor.partition,
         timeout=executor.propagation.timeout,
         removes=any(change.deletes or isinstance(change, DeleteAccessKey) for change in changes),
+        access_keys=any(isinstance(change, UpdateAccessKey) for change in changes),
     )
     return executor.finish(executor.run(reconcile(goal)))
 

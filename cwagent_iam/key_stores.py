@@ -114,7 +114,8 @@ class KeyStore(Protocol):
     The secret that it holds cannot be verified. Therefore a rotation ends an old key only after the
     new one was used. Give a store a method ``secret`` if its secret can be read: see
     `ReadableKeyStore`. Errors name a store by its `str`, and repeat no words of the exceptions that
-    it raises.
+    it raises. A store may have an attribute ``identity``, a string that tells it from other stores;
+    records of keys hold a hash of it. Default: its `str`, or the name of its type.
     """
 
     def held(self) -> str | None:

@@ -117,7 +117,7 @@ def observe(
     answers = [
         [[(request, next(outcomes)) for request in some] for some in reads] for _ in range(copies)
     ]
-    return tuple(_observation(each, partition) for each in answers)
+    return tuple(_observation(each, partition, access_keys=access_keys) for each in answers)
 
 
 def observe_quotas() -> Steps[Quotas]:
@@ -239,10 +239,10 @@ def _reads(entity: Entity, *, dependents: bool, access_keys: bool) -> Iterator[R
 
 
 def _observation(
-    answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str
+    answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str, *, access_keys: bool
 ) -> Observation:
     misses = [outcome for some in answers for _, outcome in some if is_missing(outcome)]
-    state = State.of(filter(None, (_entity(some, partition) for some in answers)))
+    state = State.of(filter(None, (_entity(some, partition, access_keys) for some in answers)))
     shown = frozenset(
         request.target.lower()
         for some in answers
@@ -258,13 +258,17 @@ def roles_in_profiles(state: State) -> frozenset[str]:
     return frozenset(f"role {each.role_name}".lower() for each in profiles if each.role_name)
 
 
-def _entity(answers: Sequence[tuple[Request, Outcome]], partition: str) -> Entity | None:
+def _entity(
+    answers: Sequence[tuple[Request, Outcome]],
+    partition: str,
+    access_keys: bool,  # noqa: FBT001
+) -> Entity | None:
     """Return the entity that *answers* show; `None` if it does not exist."""
     (request, outcome), *others = answers
     if is_missing(outcome):
         return None
     content = content_of(request, outcome)
-    details = _Details(others, partition)
+    details = _Details(others, partition, access_keys)
     return parse_reply(request, lambda: _build_entity(request.row.result, content, details))
 
 
@@ -287,6 +291,7 @@ class _Details:
 
     answers: Sequence[tuple[Request, Outcome]]
     partition: str
+    access_keys: bool
 
     def contents(self, operation: str) -> Iterator[tuple[Request, Mapping[str, Any]]]:
         """Yield the replies; skip a NoSuchEntity of a stale host, because a later read decides."""
@@ -353,8 +358,10 @@ def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> E
             **facts,
         )
     elif kind == User.__name__:
-        keys = details.items("ListAccessKeys", seen_key)
-        found = User(access_keys=tuple(sorted(keys, key=_by_age)), **facts)
+        found = User(**facts)
+        if details.access_keys or found.managed:
+            keys = details.items("ListAccessKeys", seen_key)
+            found = attrs.evolve(found, access_keys=tuple(sorted(keys, key=_by_age)))
     else:
         inside = next((role["RoleName"] for role in seen["Roles"]), None)
         found = InstanceProfile(role_name=inside, **facts)

@@ -269,9 +269,12 @@ class Interrupted(BaseException):
     """Raised into a generator when a `Send` was interrupted; ``__cause__`` is the interrupt.
 
     Attributes:
+        requests: The requests of that `Send`. It may be an earlier one than the generator has just
+            yielded, which was not performed then.
         outcomes: The outcome of each request; `None` for one that was not sent.
     """
 
+    requests: tuple[Request, ...]
     outcomes: tuple[Outcome | None, ...]
 
 

@@ -394,7 +394,9 @@ class World:
         if isinstance(effect, Send):
             done = [self.answer(request) for request in effect.requests[:sent]]
             self.effects.append(effect)
-            error = Interrupted((*done, *[None] * (len(effect.requests) - len(done))))
+            error = Interrupted(
+                effect.requests, (*done, *[None] * (len(effect.requests) - len(done)))
+            )
             error.__cause__ = stop
         try:
             steps.throw(error)

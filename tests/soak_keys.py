@@ -20,6 +20,7 @@ import collections
 import concurrent.futures
 import errno
 import gc
+import hashlib
 import itertools
 import logging
 import re
@@ -43,6 +44,7 @@ from cwagent_iam import (
     ensure_agent_user,
     rotate_access_key,
 )
+from cwagent_iam.access_keys.records import Record
 from cwagent_iam.events import KeyDelivered
 from cwagent_iam.testing import Crash, Fault, LaggyIAM, laggy_iam
 from cwagent_iam.testing.lagging.wire import sent_as
@@ -77,6 +79,10 @@ DEEDS: tuple[Deed, ...] = get_args(Deed)
 REPLIES: tuple[Outcome, ...] = ("connection closed", "read timeout", "ServiceFailure", "HTML 503")
 PROFILES = ("typical", "bad_day", "adversarial")
 USER = "CloudWatchAgentServerUser"
+MANAGED = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
+SHELF = hashlib.sha256(b"shelf").hexdigest()[:16]
+"""The fingerprint of the store, by its name."""
+
 NOBODY = "nobody"
 DAY = 86400.0
 TERMS: dict[str, Any] = {"max_age": 30 * DAY, "settle": DAY, "grace": 3 * DAY}
@@ -96,6 +102,7 @@ class Shelf:
         unreadable: Whether nothing can be read at present.
         rival: Who is faster, if somebody is.
         deaf: Which time from now on that somebody asks anything of it fails; none if 0.
+        lie: What it stores in place of a secret.
     """
 
     world: World
@@ -104,6 +111,7 @@ class Shelf:
     unreadable: bool = False
     rival: Callable[[], object] | None = None
     deaf: int = 0
+    lie: Callable[[str], str] = str
 
     def held(self) -> str | None:
         """Tell the id."""
@@ -146,7 +154,7 @@ class Shelf:
             return
         if self.held() != replacing:
             raise StoreError(store=str(self), problem="somebody else was faster")
-        self.key = key.access_key_id, key.secret.reveal()
+        self.key = key.access_key_id, self.lie(key.secret.reveal())
         self.world.look()
         self.world.breathe()
         if trouble == "crash after":
@@ -373,6 +381,12 @@ class World:
         self.use(name)
         self.theirs.add(name)
         return name
+
+    def record(self, name: str, **facts: Any) -> None:
+        """Record a key for the store, as a delivery does."""
+        known = Record(access_key_id=name, since=self.lagging.clock.now, store=SHELF, **facts)
+        key, value = known.tag
+        self.lagging.truth.tag_user(UserName=USER, Tags=[{"Key": key, "Value": value}])
 
     def make_if_there_is_room(self) -> None:
         """Let somebody do so unless IAM would refuse it, beside a key that has been delivered.

@@ -300,7 +300,7 @@ class TestErrors:
 
         def steps() -> Steps[None]:
             yield SEND
-            raise Interrupted(())
+            raise Interrupted((), ())
 
         with pytest.raises(Interrupted):
             drive(steps(), virtual_time, (REPLY,))

@@ -461,7 +461,8 @@ class TestInterrupts:
             World(script={"AttachUserPolicy": [DENIED]}).ensure(USER_PLAN)
         steps, world = reconcile(to_ensure(USER_PLAN)), World()
         effect = drive_until(steps, world, lambda effect: is_sent(effect, "AttachUserPolicy"))
-        stop = Interrupted(world.perform(effect))
+        assert isinstance(effect, Send)
+        stop = Interrupted(effect.requests, world.perform(effect))
         stop.__cause__ = inner.value
         with pytest.raises(Interrupted):
             steps.throw(stop)

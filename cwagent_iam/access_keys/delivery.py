@@ -204,6 +204,8 @@ def create_key(
     delivery = _Delivery(keys, view, send)
     try:
         return (yield from delivery.run())
+    except GeneratorExit:
+        raise
     except BaseException as stop:
         if not delivery.is_named_in(stop):
             yield from delivery.abandon(stop)

@@ -68,6 +68,7 @@ class UserKeys:
         tags: The tags that this call has written, even if reads do not show them yet.
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
+        gone: The id of a held key that no list has shown for the longest lag.
     """
 
     call: Call
@@ -81,6 +82,7 @@ class UserKeys:
     tags: dict[str, str] = attrs.field(factory=dict, init=False)
     new: NewAccessKey | None = attrs.field(default=None, init=False)
     date: float | None = attrs.field(default=None, init=False)
+    gone: str = attrs.field(default="", init=False)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -91,8 +93,14 @@ class UserKeys:
 
     @property
     def time(self) -> float:
-        """The time, without the time that requests took, in seconds since 1970."""
-        return self.now + self.waited
+        """The time, in seconds since 1970; AWS's clock tells how long requests took."""
+        return max(self.now + self.waited, self.date or 0.0)
+
+    @property
+    def half(self) -> float:
+        """Half of the time that is left for waiting, in seconds."""
+        ledger = self.call.ledger
+        return (self.call.timeout - (ledger.waited - ledger.last_write)) / 2
 
     # --- reads ------------------------------------------------------------------------------------
 
@@ -123,8 +131,8 @@ class UserKeys:
             PropagationTimeoutError: If reads do not agree in time.
         """
         began, rounds = self.waited, 0
-        left = self.call.timeout - (began - self.call.ledger.last_write)
-        late = began + min(LONGEST_LAG, left / 2)
+        lag = 0.0 if self.gone and self.gone == self.holding.access_key_id else LONGEST_LAG
+        late = began + min(lag, self.half)
         while True:
             held = (yield from self.hold()).access_key_id
             view = yield from self._read(held, may_be_gone=self.waited >= late)
@@ -143,9 +151,9 @@ class UserKeys:
         lists = [_keys_in(*each) for each in found if not is_missing(each[1])]
         self.shown |= {key.access_key_id: key for keys in lists for key in keys}
 
-    def look_for_long(self) -> Steps[KeyView]:
-        """Read as `look` does, until later than any usual lag from now."""
-        late = self.waited + LONGEST_LAG
+    def look_for_long(self, longest: float = LONGEST_LAG) -> Steps[KeyView]:
+        """Read as `look` does, until *longest* seconds from now: later than any usual lag."""
+        late = self.waited + longest
         return (yield from self.look(lambda _: self.waited >= late))
 
     def confirm(self, step: Callable[[KeyView], T]) -> Steps[KeyView]:
@@ -219,6 +227,7 @@ class UserKeys:
             use = known[held]
             if not may_be_gone or (use and use.owner.lower() == self.user_name.lower()):
                 return None
+            self.gone = held
             owner = use.owner if use else (yield from self._account_of(held, users[0]))
         used = tuple(_with_use(key, known[key.access_key_id]) for key in listed)
         return attrs.evolve(self._view(users[0], used), owner=owner)

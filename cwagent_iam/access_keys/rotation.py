@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 from cwagent_iam.access_keys.delivery import create_key, delete_key, forget_tags, keep
+from cwagent_iam.access_keys.inventory import LONGEST_LAG
 from cwagent_iam.access_keys.records import Record
 from cwagent_iam.access_keys.results import key_conflict
 from cwagent_iam.access_keys.steps import (
@@ -251,7 +252,7 @@ class _Rotation:
         Another process may have reactivated or recorded it a moment ago.
         """
         keys, name = self.keys, key.access_key_id
-        view = yield from keys.look_for_long()
+        view = yield from keys.look_for_long(min(LONGEST_LAG, keys.half))
         step = step_to_rotate(view, self.terms)
         if isinstance(step, Delete) and step.key.access_key_id == name:
             yield from delete_key(keys, name)
@@ -318,9 +319,10 @@ def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, floa
             return "blocked", f"decide about {names or 'the store'}: {obstacle}", None
     other = old.access_key_id if (old := _old_key(step, view)) else ""
     room = f"; {other} must be deleted before" if other else ""
+    proof = "" if view.readable else ", and the new key has been used"
     steps = {
         "current": f"create a new key{room}",
-        "settling": f"deactivate {other}, if it has not been used since",
+        "settling": f"deactivate {other}, if it has not been used since{proof}",
         "grace": f"delete {other}",
     }
     return phase, steps[phase], due

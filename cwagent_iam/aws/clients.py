@@ -62,7 +62,7 @@ class STSClient(Protocol):
 
     @property
     def meta(self) -> Any:
-        """The metadata of the client; its endpoint and Region are used."""
+        """The metadata of the client; its endpoint, Region and partition are used."""
 
     def get_caller_identity(self) -> Mapping[str, Any]:
         """Return who signs."""
@@ -145,7 +145,7 @@ class Clients:
         """
         with _building:
             options = {"region_name": region, **credentials} if region else credentials
-            if self.sts is not None:
+            if service == "sts" and self.sts is not None:
                 meta = self.sts.meta
                 options = {"region_name": meta.region_name, **credentials}
                 return self._build_beside(self.sts, service, options, meta.endpoint_url)

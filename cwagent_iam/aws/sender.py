@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +60,8 @@ def _attempt(client: Any, request: Request, record: Callable[[Outcome], object])
     except Exception as error:  # noqa: BLE001 - credentials and event handlers may raise anything
         record(refusal_of(error, request, client))
     except BaseException:
-        if content is not None:
-            record(_reply(content, request))
+        with contextlib.suppress(Exception):
+            record(_reply(content or {}, request))
         raise
 
 

@@ -6,11 +6,15 @@ encoding. So an error of such a store tells the type of the exception and the li
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import re
 import traceback
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+from botocore.exceptions import BotoCoreError
 
 from cwagent_iam.aws.outcomes import unsent_of
 from cwagent_iam.aws.secrecy import bare, quiet, sealed
@@ -80,7 +84,7 @@ def settle(effect: Settle, name: str) -> Advice:
     store = effect.store
     if not isinstance(store, Companion):
         return Advice()
-    advice = _guarded(store, name, "settled", store.settle)
+    advice = _guarded(store, name, "settled", lambda: store.settle())  # noqa: PLW0108
     return advice if isinstance(advice, Advice) else Advice(advice or "")
 
 
@@ -104,7 +108,8 @@ def client_for(effect: Verify, clients: Clients, name: str) -> Any:
 
 def forget(client: Any) -> None:
     """Remove the secret from a client: botocore has no call that does, and it may live on."""
-    client._request_signer._credentials.secret_key = ""  # noqa: SLF001
+    with contextlib.suppress(AttributeError):  # a session may build clients of its own
+        client._request_signer._credentials.secret_key = ""  # noqa: SLF001
 
 
 @sealed
@@ -118,7 +123,9 @@ def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
                 aws_secret_access_key=secret.reveal(),
             )
         except Exception as error:  # noqa: BLE001 - settings may raise anything
-            return unsent_of(bare(error))
+            unsent = unsent_of(bare(error))
+            quotes = not isinstance(error, BotoCoreError)
+            return attrs.evolve(unsent, message=type(error).__name__) if quotes else unsent
 
 
 def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:
@@ -151,7 +158,12 @@ def _place(error: Exception) -> str:
 
 
 def _fingerprint(store: object, name: str) -> str:
-    """Return a hash of what tells a store from others; its type, if it has no name."""
-    named = type(store).__str__ is not object.__str__ or type(store).__repr__ is not object.__repr__
-    identity = getattr(store, "identity", None) or (name if named else type(store).__qualname__)
-    return hashlib.sha256(str(identity).encode()).hexdigest()[:16]
+    """Return a hash of what tells a store from others; of its type, if it has no name.
+
+    A repr is not a name: it may show an address in memory, or the key that the store holds.
+    """
+    identity = _guarded(store, name, "named", lambda: getattr(store, "identity", None))
+    if not isinstance(identity, str):
+        named = type(store).__str__ is not object.__str__
+        identity = name if named else type(store).__qualname__
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -89,6 +89,7 @@ class Executor:
     emit: Emitter
     transport: Transport
     _store_name: str = attrs.field(default="", init=False)
+    _effect: Effect | None = attrs.field(default=None, init=False)
 
     @classmethod
     def of(
@@ -160,28 +161,36 @@ class Executor:
             BaseException: As the generator raises it; for `Interrupted`, its cause.
         """
         resume: Callable[[], Effect] = functools.partial(next, steps)
-        effect: Effect | None = None
         ended: BaseException | None = None
         while ended is None:
             try:
-                effect = resume()
-                resume = functools.partial(steps.send, self._perform(effect))
+                return self._drive(steps, resume)
             except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
                 if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
                     ended = error
                 else:
-                    resume = functools.partial(steps.throw, self._with_outcomes(error, effect))
-        if isinstance(ended, StopIteration):
-            result: T = ended.value
-            return result
+                    resume = functools.partial(steps.throw, self._with_outcomes(error))
         # Raised outside the handler, which would set the context of the interrupt.
         raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
 
-    def _with_outcomes(self, error: BaseException, effect: Effect | None) -> BaseException:
-        """Return *error* with the outcomes that have come, if *effect* is a `Send`."""
+    def _drive(self, steps: Steps[T], resume: Callable[[], Effect]) -> T:
+        """Resume *steps*, and perform its effects until it ends, or until anything else raises."""
+        try:
+            while True:
+                self._effect = resume()
+                resume = functools.partial(steps.send, self._perform(self._effect))
+        except StopIteration as ended:
+            if inspect.getgeneratorstate(steps) != inspect.GEN_CLOSED:
+                raise
+            result: T = ended.value
+            return result
+
+    def _with_outcomes(self, error: BaseException) -> BaseException:
+        """Return *error* with the outcomes that have come, if the last effect is a `Send`."""
+        effect = self._effect
         if not isinstance(effect, Send):
             return error
-        stop = Interrupted(self.transport.outcomes_of(effect.requests))
+        stop = Interrupted(effect.requests, self.transport.outcomes_of(effect.requests))
         stop.__cause__ = error
         return stop
 

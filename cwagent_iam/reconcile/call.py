@@ -166,9 +166,12 @@ class Call:
         before = self.ledger
         # If an interrupt comes before the replies are recorded, its notes name these changes.
         self.ledger = attrs.evolve(before, unacknowledged=before.unacknowledged.union(pending))
+        effect = Send((*requests, *reads), MAX_ATTEMPTS - spent)
         try:
-            self.outcomes = yield Send((*requests, *reads), MAX_ATTEMPTS - spent)
+            self.outcomes = yield effect
         except Interrupted as stop:
+            if stop.requests is not effect.requests:
+                raise
             self.outcomes = stop.outcomes
             came = zip(pending, requests, stop.outcomes, strict=False)
             sent = [(change, request, each) for change, request, each in came if each is not None]

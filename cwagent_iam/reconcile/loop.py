@@ -238,6 +238,7 @@ class Reconciliation(Call):
             partition=self.goal.partition,
             copies=COPIES,
             dependents=self.goal.removes,
+            access_keys=self.goal.access_keys,
             existence_only=existence_only,
             send=send,
         )

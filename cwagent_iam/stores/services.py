@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,8 +99,9 @@ class ServiceStore:
         """
         self._read()
 
+    @abc.abstractmethod
     def _read(self) -> Found:
-        raise NotImplementedError
+        """Read the key and its version."""
 
     def _holds(self, key: NewAccessKey) -> bool:
         """Return whether it certainly holds *key*; `False` if it cannot be read."""
@@ -133,8 +135,7 @@ class ServiceStore:
 
     def _failed(self, operation: str, refusal: Refusal) -> NoReturn:
         """Raise an error with AWS's message, which does not quote the secret."""
-        reason = refusal.summary if refusal.code else type(refusal.error).__name__
-        self._refuse(f"{operation} failed: {reason}")
+        self._refuse(f"{operation} failed: {refusal.summary}")
 
     def _overtaken(self) -> NoReturn:
         self._refuse("another process has written to it meanwhile")
