@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from botocore.exceptions import ClientError
 
 from cwagent_iam import ensure_agent_user
+from cwagent_iam.access_keys.records import Record
 from cwagent_iam.aws.secrecy import quiet
 from cwagent_iam.errors import StoreError
 from cwagent_iam.testing import Crash, Fault
@@ -119,6 +121,15 @@ class Scene:
         """Have a key that was made long ago."""
         name = self.rival(in_store=in_store)
         self.lagging.clock.sleep(86400)
+        return name
+
+    def recorded(self) -> str:
+        """Have a key in the store that was delivered long ago."""
+        name = self.old(in_store=True)
+        fingerprint = hashlib.sha256(b"the shelf").hexdigest()[:16]
+        known = Record(access_key_id=name, since=self.lagging.clock.now, store=fingerprint)
+        key, value = known.tag
+        self.lagging.truth.tag_user(UserName=USER, Tags=[{"Key": key, "Value": value}])
         return name
 
     def fail(self, outcome: Any, operation: str, **more: Any) -> None:

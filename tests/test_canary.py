@@ -28,7 +28,7 @@ from cwagent_iam import (
     remove,
     rotate_access_key,
 )
-from cwagent_iam.credentials import SecretAccessKey
+from cwagent_iam.key_stores import SecretAccessKey
 from cwagent_iam.planners import plan_agent_user
 from cwagent_iam.testing import LaggyIAM, laggy_iam
 from tests.canary import Canary, check, listening, played

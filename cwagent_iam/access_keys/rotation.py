@@ -55,7 +55,7 @@ RotationPhase: TypeAlias = Literal["current", "settling", "grace", "blocked"]
 """No rotation is due; the old key may still be in use; the old key is inactive, but can be
 reactivated; or the caller must decide first."""
 
-_PERMISSIONS = frozenset(
+PERMISSIONS = frozenset(
     OPERATIONS[name].action
     for name in (
         *("GetUser", "ListAccessKeys", "GetAccessKeyLastUsed", "GetAccessKeyInfo"),
@@ -102,7 +102,7 @@ class RotationStatus:
     done: tuple[str, ...]
     changes: tuple[Change, ...]
     advice: str
-    permissions: frozenset[str] = _PERMISSIONS
+    permissions: frozenset[str] = PERMISSIONS
 
     def __str__(self) -> str:
         """One line with the phase, the steps that were done, and the next step."""
