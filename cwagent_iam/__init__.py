@@ -10,7 +10,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cwagent_iam.access_keys.results import AccessKey
     from cwagent_iam.access_keys.rotation import RotationStatus
     from cwagent_iam.api import (
         apply,
@@ -23,7 +22,15 @@ if TYPE_CHECKING:
         remove,
     )
     from cwagent_iam.aws import AWSSession, IAMClient, STSClient
-    from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Extra, Result
+    from cwagent_iam.changes import (
+        AccessKey,
+        AgentRole,
+        AgentUser,
+        Change,
+        ChangeSet,
+        Extra,
+        Result,
+    )
     from cwagent_iam.differ import Attachments, Existing, diff
     from cwagent_iam.documents import Document
     from cwagent_iam.ec2 import EC2Client, consumer_retrying
@@ -198,7 +205,7 @@ __all__ = [
 
 _ROOMS = (
     *("errors", "policies", "trust", "findings", "documents", "limits", "state", "key_stores"),
-    *("visibility", "changes", "events", "planners", "differ", "access_keys.results"),
+    *("visibility", "changes", "events", "planners", "differ"),
     *("aws", "propagation", "ec2", "stores", "rotation", "access_keys.rotation", "api"),
 )
 """Where the public names are; rooms without the SDK first, so that planning imports none."""

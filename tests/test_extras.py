@@ -15,8 +15,7 @@ from cwagent_iam import (
     Result,
     diff,
 )
-from cwagent_iam.access_keys.results import AccessKey
-from cwagent_iam.changes import AgentUser, CreateAccessKey, Extra
+from cwagent_iam.changes import AccessKey, AgentUser, CreateAccessKey, Extra
 from cwagent_iam.differ import extras
 from cwagent_iam.documents import Document
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
@@ -25,7 +24,7 @@ from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
-    from cwagent_iam.access_keys.results import Action
+    from cwagent_iam.changes.result import Action
 
 OURS = (MANAGED_TAG,)
 DEAD = "AIDAABCDEFGHIJKLMNOPQ"

@@ -15,7 +15,7 @@ import attrs
 
 from cwagent_iam.access_keys.inventory import LONGEST_LAG, UserKeys
 from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record
-from cwagent_iam.access_keys.results import AccessKey, key_conflict
+from cwagent_iam.access_keys.results import access_key, key_conflict
 from cwagent_iam.access_keys.steps import (
     MOST_KEYS,
     Blocked,
@@ -59,7 +59,7 @@ from cwagent_iam.state import User
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cwagent_iam.changes import Result, TagUser
+    from cwagent_iam.changes import AccessKey, Result, TagUser
     from cwagent_iam.differ import Existing
     from cwagent_iam.errors import Fate
     from cwagent_iam.key_stores import KeyStore
@@ -138,7 +138,7 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
                 raise key_conflict(keys, view, step)
         elif isinstance(step, Keep):
             if (yield from keep(keys, view)):
-                kept = AccessKey.of(view, step.key.access_key_id, "kept")
+                kept = access_key(view, step.key.access_key_id, "kept")
                 return (yield from _settled(keys, kept))
             view = yield from keys.look()
         elif made := (yield from create_key(keys, view)):
@@ -251,7 +251,7 @@ class _Delivery:
         if self.lost:
             yield from self._tag_suspects(self.lost)
         view = (yield from keys.look()) if self.lost else self.view
-        return AccessKey.of(view, name, "created" if self.view.held is None else "replaced")
+        return access_key(view, name, "created" if self.view.held is None else "replaced")
 
     def _create(self) -> Steps[NewAccessKey | None]:
         keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)

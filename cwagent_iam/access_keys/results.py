@@ -2,62 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-import attrs
-
+from cwagent_iam.changes import AccessKey
 from cwagent_iam.errors import Conflict, KeyConflictError
 
 if TYPE_CHECKING:
     from cwagent_iam.access_keys.inventory import UserKeys
     from cwagent_iam.access_keys.steps import Blocked, KeyView, Obstacle
+    from cwagent_iam.changes.result import Action
     from cwagent_iam.state import SeenKey
 
-Action: TypeAlias = Literal["created", "kept", "replaced"]
-"""The action that a call took on the key in the store."""
 
+def access_key(view: KeyView, access_key_id: str, action: Action) -> AccessKey:
+    """Return the key of this id as a result, beside the others that were seen."""
 
-@attrs.frozen(kw_only=True)
-class AccessKey:
-    """The access key in the store.
+    def others(keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...]:
+        return tuple(key for key in keys if key.access_key_id != access_key_id)
 
-    Attributes:
-        access_key_id: Its id.
-        action: The action that the call took on it.
-        unheld: The user's other keys, whose secrets the store does not have.
-        suspects: Those of them that a request may have created whose reply was lost. A rotation
-            retires them.
-        advice: Advice for the caller; empty if there is nothing left to do.
-    """
-
-    access_key_id: str
-    action: Action
-    unheld: tuple[SeenKey, ...] = ()
-    suspects: tuple[SeenKey, ...] = ()
-    advice: str = ""
-
-    @classmethod
-    def of(cls, view: KeyView, access_key_id: str, action: Action) -> AccessKey:
-        """Return the key of this id, beside the others that were seen."""
-
-        def others(keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...]:
-            return tuple(key for key in keys if key.access_key_id != access_key_id)
-
-        return cls(
-            access_key_id=access_key_id,
-            action=action,
-            unheld=others(view.keys),
-            suspects=others(view.unheld_suspects),
-        )
-
-    def __str__(self) -> str:
-        """One line: the key, the action, the other keys and the advice."""
-        others = ", ".join(key.access_key_id for key in self.unheld)
-        beside = f", beside {others}" if others else ""
-        names = ", ".join(key.access_key_id for key in self.suspects)
-        doubt = f" The reply that named {names} may have been lost." if names else ""
-        line = f"access key {self.access_key_id} {self.action}{beside}.{doubt} {self.advice}"
-        return line.rstrip()
+    return AccessKey(
+        access_key_id=access_key_id,
+        action=action,
+        unheld=others(view.keys),
+        suspects=others(view.unheld_suspects),
+    )
 
 
 def described(key: SeenKey, now: float) -> str:

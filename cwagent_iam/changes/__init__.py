@@ -38,6 +38,7 @@ from cwagent_iam.changes.operations import (
     UpdateRole as UpdateRole,
 )
 from cwagent_iam.changes.result import (
+    AccessKey as AccessKey,
     AgentRole as AgentRole,
     AgentUser as AgentUser,
     Result as Result,
