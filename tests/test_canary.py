@@ -32,7 +32,7 @@ from cwagent_iam.key_stores import SecretAccessKey
 from cwagent_iam.planners import plan_agent_user
 from cwagent_iam.testing import LaggyIAM, laggy_iam
 from tests.canary import Canary, check, listening, played
-from tests.deliveries import USER, Scene
+from tests.deliveries import GONE, USER, Scene
 from tests.shared_clients import sharing_clients
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def test_no_failing_store_on_aws_tells_a_secret(name: str, tmp_path: Path) -> No
         store, truth = stores(tmp_path, lagging.session)[kind], lagging.truth
         if held_one:
             nothing = SecretAccessKey("")  # a key without a secret is none, and not waited for
-            key = NewAccessKey(access_key_id="AKIAGONE", user_name=USER, secret=nothing)
+            key = NewAccessKey(access_key_id=GONE, user_name=USER, secret=nothing)
             store.write(key, replacing=None)
         answers = ANSWERS[:2] if name.startswith("Get") else ANSWERS[1:]
         for answer in answers:

@@ -15,7 +15,7 @@ from cwagent_iam.errors import StoreError
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.key_stores import SecretAccessKey
 from cwagent_iam.propagation import Propagation
-from cwagent_iam.requests import Request
+from cwagent_iam.requests import OPERATIONS, Request
 from cwagent_iam.stores.arguments import kms_key
 
 if TYPE_CHECKING:
@@ -134,8 +134,11 @@ class ServiceStore:
         return Found(access_key_id=members[_ID], secret=secret, version=version)
 
     def _failed(self, operation: str, refusal: Refusal) -> NoReturn:
-        """Raise an error with AWS's message, which does not quote the secret."""
-        self._refuse(f"{operation} failed: {refusal.summary}")
+        """Raise an error with AWS's message; only with its code if that may quote the secret."""
+        row = OPERATIONS[operation]
+        quotes = row.secret and not row.reads and refusal.code != "AccessDeniedException"
+        words = (quotes and refusal.code) or refusal.summary
+        self._refuse(f"{operation} failed: {words}")
 
     def _overtaken(self) -> NoReturn:
         self._refuse("another process has written to it meanwhile")
