@@ -163,6 +163,7 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
     held = view.held or ""
     wrong = (yield from verify(keys, held)) if view.readable else None
     if wrong and wrong.code == STORE_CHANGED:
+        yield from keys.await_store()
         return False
     if wrong:
         stuck = tuple(key for key in view.keys if key.access_key_id == held)
@@ -200,6 +201,7 @@ def create_key(
     """
     holding = yield from keys.hold(check=True)
     if holding.access_key_id != view.held:
+        yield from keys.await_store()
         return None
     delivery = _Delivery(keys, view, send)
     try:

@@ -17,7 +17,7 @@ from cwagent_iam.changes.base import tags_text
 from cwagent_iam.errors import Difference, PropagationTimeoutError
 from cwagent_iam.observing import content_of, is_missing, parse_reply, seen_key, send_all_pages
 from cwagent_iam.reconcile.call import CONFIRMING, COPIES, Call
-from cwagent_iam.reconcile.rules import DENSE
+from cwagent_iam.reconcile.rules import DENSE, RIVALS
 from cwagent_iam.requests import Hold, Holding, Refusal, Reply, Request, Steps, Wait
 from cwagent_iam.state import SeenKey, User, tags_from
 
@@ -165,6 +165,15 @@ class UserKeys:
             yield from self.call.wait(Wait(pause, pause, "a conflict is not confirmed yet"))
             view = yield from self.look()
         return view
+
+    def await_store(self) -> Steps[None]:
+        """Pause, because another process writes to the store.
+
+        Raises:
+            PropagationTimeoutError: If it still does when the timeout has passed.
+        """
+        if not (yield from self.call.pause(RIVALS, "another process writes to the store")):
+            raise self.timeout(self.holding.access_key_id or "", 1, self.waited)
 
     def view_of(self, user: User) -> KeyView:
         """Return what an observation of the *user* shows, without the last use of keys."""
