@@ -52,16 +52,13 @@ if TYPE_CHECKING:
 COPIES = 3
 """How many independent reads confirm a state. IAM's hosts are not equally up to date."""
 
-ROUNDS = 2
-"""How many successive rounds must agree, once reads have disagreed."""
-
 # The pauses before the rounds that confirm a conflict, or the absence of an entity that this call
 # saw: at 0, 1, 3 and 5 s. An old entity may have been changed a moment ago.
 # docs/explanation.md says how often a role that was as desired was refused in the simulator.
 _ROUNDS = (0.0, 1.0, 2.0, 2.0)
 
-# The pause before the round that must agree too.
-_APART = Pace(0.25, 0.25, least=1.0)
+# Once reads have disagreed, two successive rounds must agree: the pauses before them.
+_AGAIN = (0.0, 0.25)
 
 _NOT_SHOWN = "IAM does not show everything yet"
 _DISAGREE = "a conflict is not confirmed yet"
@@ -132,7 +129,6 @@ class _Call:
         written_targets: The kind and name, in lower case, of each entity that a change was sent
             for.
         seen: The changes that any read of a removal needed.
-        sent: The changes that were sent.
     """
 
     goal: Goal
@@ -140,7 +136,6 @@ class _Call:
     state: State = attrs.field(factory=State)
     written_targets: set[str] = attrs.field(factory=set)
     seen: set[Change] = attrs.field(factory=set)
-    sent: set[Change] = attrs.field(factory=set)
 
     def run(self) -> Steps[Result]:
         """Write and confirm until no change is due and everything that was written is confirmed."""
@@ -186,7 +181,8 @@ class _Call:
             )
             self.ledger = self.ledger.with_observation(seen)
             looks += 1
-            due = _targets_in(self._decide(seen.state))
+            decision = self._decide(seen.state)
+            due = _targets_in(decision)
             idle = {each.target.lower() for each in goal.targets}.difference(due)
             if not (goal.removes and idle):
                 return seen.state
@@ -202,10 +198,11 @@ class _Call:
                     )
                 rounds = iter(_ROUNDS[1:])
                 continue
-            unsure = absent & self._kept or self._overlooked
-            rounds = rounds or iter(_ROUNDS[1:] if unsure else ())
+            overlooked = self._overlooked(decision)
+            rounds = rounds or iter(_ROUNDS[1:] if absent & self._kept or overlooked else ())
             pause = next(rounds, 0.0)
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
+                self.seen -= overlooked
                 return seen.state
 
     def _contradictions(self, copy: State, idle: set[str], absent: set[str]) -> set[str]:
@@ -216,16 +213,18 @@ class _Call:
     @property
     def _kept(self) -> frozenset[str]:
         """The kinds and names of entities that this call saw and did not try to delete."""
-        deleted = {each.target.lower() for each in self.sent if each.deletes}
+        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
+        deleted = {each.target.lower() for each in sent if each.deletes}
         return self.ledger.known.observed - deleted
 
-    @property
-    def _overlooked(self) -> set[Change]:
-        """Changes of a removal that an earlier read needed, and that were not sent.
+    def _overlooked(self, decision: ChangeSet | ConflictError) -> set[Change]:
+        """Return the changes of a removal that only earlier reads needed, and that were not made.
 
-        Later reads may be stale, even if they agree with each other.
+        Later reads may be stale, even if they agree; so may be a host that refused the change.
         """
-        return self.seen - self.sent
+        if isinstance(decision, ConflictError):
+            return set()
+        return self.seen.difference(decision, self.ledger.applied, self.ledger.unacknowledged)
 
     def _read_copies(
         self, focus: Collection[str], base: State, existence_only: Collection[str] = ()
@@ -327,8 +326,9 @@ class _Call:
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
-            needed = len(_ROUNDS) if self._overlooked else ROUNDS if disagreed else 1
-            if new or agreed >= needed:
+            overlooked = self._overlooked(decisions[-1])
+            pauses = _ROUNDS if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
             base = copies[-1]
@@ -338,9 +338,8 @@ class _Call:
                 base = self.state
             disagreed |= unconfirmed
             # A conflict hides other differences.
-            focus = focus if conflicts or self._overlooked else disagreed
-            apart = _ROUNDS[agreed] if self._overlooked and agreed else 0.0
-            pace = Pace(apart, apart, least=1.0) if apart else _APART if agreed else DENSE
+            focus = focus if conflicts or overlooked else disagreed
+            pace = Pace(pauses[agreed], pauses[agreed], least=1.0) if agreed else DENSE
             if not (yield from self._pause(pace, _NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
@@ -414,7 +413,6 @@ class _Call:
         if unnamed and not self._account:
             yield from self._look_up_account(unnamed[0], changes)
         self.written_targets |= {change.target.lower() for change in pending}
-        self.sent.update(pending)
         partition, account = self.goal.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
         lost = (each for each in self._refused_among(pending).values() if each.rule is LOST)
