@@ -215,7 +215,7 @@ class TestGone:
         stale = world.copy()
         stale[user] |= {"attached": {}}
         world.script["DetachUserPolicy"] = [refusal("NoSuchEntity", "Policy P was not found.")]
-        world.script["ListAttachedUserPolicies"] = [None, *[stale] * 4]
+        world.script["ListAttachedUserPolicies"] = [None, *[stale] * 7]
         assert operations(world.remove(existing="attach", desired=USER_PLAN).changes) == [
             "DetachUserPolicy"
         ]
