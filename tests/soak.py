@@ -127,6 +127,7 @@ class Run:
 def run_all(profile: str, plan: str, seed: int) -> list[Run]:
     """Run all flows of one identity."""
     desired, written = PLANS[plan], writes(plan)
+    random.seed(f"{profile} {plan} {seed}")  # of the jitter of the library's pauses
     runs = []
     with laggy_iam(profile, seed=seed) as lagging:
         make_foreign(lagging)
@@ -368,7 +369,7 @@ def main() -> None:
     """Run as many seeds as the first argument says, 50 unless given, and print figures.
 
     Failures are printed as they come; Ctrl-C prints the figures so far. A schedule is the same in
-    each run: the order of sets depends on a seed of Python's that this program sets.
+    each run: this program sets the seeds of the order of sets and of the jitter of pauses.
     """
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.execve(  # noqa: S606 - the same program again
@@ -378,15 +379,17 @@ def main() -> None:
     by_profile: dict[str, list[Run]] = collections.defaultdict(list)
     failed = False
     planned = list(schedules(seeds))
-    with concurrent.futures.ProcessPoolExecutor() as pool, contextlib.suppress(KeyboardInterrupt):
-        for schedule, runs in zip(
-            planned, pool.map(run_all, *zip(*planned, strict=True), chunksize=2), strict=True
-        ):
-            by_profile[schedule[0]] += runs
-            for each in runs:
-                if each.failure or each.late:
-                    failed = True
-                    print("failed:", *schedule, each.flow, each.failure or each.errors, flush=True)
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        results = pool.map(run_all, *zip(*planned, strict=True), chunksize=2)
+        with contextlib.suppress(KeyboardInterrupt):
+            for schedule, runs in zip(planned, results, strict=True):
+                by_profile[schedule[0]] += runs
+                for each in runs:
+                    if each.failure or each.late:
+                        failed = True
+                        words = each.failure or each.errors
+                        print("failed:", *schedule, each.flow, words, flush=True)
+        pool.shutdown(wait=False, cancel_futures=True)
     print(HEAD)
     for profile, runs in by_profile.items():
         print(ROW.format(profile, *figures(runs)))

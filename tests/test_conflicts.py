@@ -207,6 +207,19 @@ class TestGone:
         changes = world.remove(plan, existing="attach").changes
         assert operations(changes) == ["DeleteUserPolicy", "DetachUserPolicy"]
 
+    def test_a_stale_host_refuses(self) -> None:
+        """A host that does not know an attachment refuses its removal; later reads may be stale."""
+        world = made(USER_PLAN)
+        user = f"user {USER}".lower()
+        world.things[user]["seen"]["Tags"] = []
+        stale = world.copy()
+        stale[user] |= {"attached": {}}
+        world.script["DetachUserPolicy"] = [refusal("NoSuchEntity", "Policy P was not found.")]
+        world.script["ListAttachedUserPolicies"] = [None, *[stale] * 7]
+        assert operations(world.remove(existing="attach", desired=USER_PLAN).changes) == [
+            "DetachUserPolicy"
+        ]
+
     def test_only_a_list_ever_shows_it(self) -> None:
         """If reads never agree on whether a user exists, the removal says so."""
         world = made(USER_PLAN)

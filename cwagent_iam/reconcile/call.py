@@ -55,7 +55,6 @@ class Call:
         ledger: The record of the requests and their outcomes.
         written_targets: The kind and name, in lower case, of each entity that a change was sent
             for.
-        tried: The changes that were sent.
         sent: The changes of the last `Send` of writes.
         outcomes: Their outcomes, in order; empty as long as none came.
     """
@@ -64,7 +63,6 @@ class Call:
     timeout: float
     ledger: Ledger = attrs.field(factory=Ledger, init=False)
     written_targets: set[str] = attrs.field(factory=set, init=False)
-    tried: set[Change] = attrs.field(factory=set, init=False)
     sent: tuple[Change, ...] = attrs.field(default=(), init=False)
     outcomes: Sequence[Any] = attrs.field(default=(), init=False)
 
@@ -157,7 +155,6 @@ class Call:
         if unnamed and not self._account:
             yield from self._look_up_account(unnamed[0], changes)
         self.written_targets |= {change.target.lower() for change in pending}
-        self.tried.update(pending)
         partition, account = self.partition, self._account
         requests = tuple(change.request(partition, account) for change in pending)
         self.sent, self.outcomes = tuple(pending), ()

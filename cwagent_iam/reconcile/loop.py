@@ -27,11 +27,8 @@ if TYPE_CHECKING:
     from cwagent_iam.observing import SendAll
     from cwagent_iam.state import Entity
 
-ROUNDS = 2
-"""How many successive rounds must agree, once reads have disagreed."""
-
-# The pause before the round that must agree too.
-_APART = Pace(0.25, 0.25, least=1.0)
+# Once reads have disagreed, two successive rounds must agree: the pauses before them.
+_AGAIN = (0.0, 0.25)
 
 _DISAGREE = "a conflict is not confirmed yet"
 
@@ -183,7 +180,8 @@ class Reconciliation(Call):
             )
             self.ledger = self.ledger.with_observation(seen)
             looks += 1
-            due = _targets_in(self._decide(seen.state))
+            decision = self._decide(seen.state)
+            due = _targets_in(decision)
             idle = {each.target.lower() for each in goal.targets}.difference(due)
             if not (goal.removes and idle):
                 return seen.state
@@ -199,10 +197,11 @@ class Reconciliation(Call):
                     )
                 rounds = iter(CONFIRMING[1:])
                 continue
-            unsure = absent & self._kept or self._overlooked
-            rounds = rounds or iter(CONFIRMING[1:] if unsure else ())
+            overlooked = self._overlooked(decision)
+            rounds = rounds or iter(CONFIRMING[1:] if absent & self._kept or overlooked else ())
             pause = next(rounds, 0.0)
             if not pause or not (yield from self.wait(Wait(pause, pause, NOT_SHOWN))):
+                self.seen -= overlooked
                 return seen.state
 
     def _contradictions(self, copy: State, idle: set[str], absent: set[str]) -> set[str]:
@@ -213,16 +212,18 @@ class Reconciliation(Call):
     @property
     def _kept(self) -> frozenset[str]:
         """The kinds and names of entities that this call saw and did not try to delete."""
-        deleted = {each.target.lower() for each in self.tried if each.deletes}
+        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
+        deleted = {each.target.lower() for each in sent if each.deletes}
         return self.ledger.known.observed - deleted
 
-    @property
-    def _overlooked(self) -> set[Change]:
-        """Changes of a removal that an earlier read needed, and that were not sent.
+    def _overlooked(self, decision: ChangeSet | ConflictError) -> set[Change]:
+        """Return the changes of a removal that only earlier reads needed, and that were not made.
 
-        Later reads may be stale, even if they agree with each other.
+        Later reads may be stale, even if they agree; so may be a host that refused the change.
         """
-        return self.seen - self.tried
+        if isinstance(decision, ConflictError):
+            return set()
+        return self.seen.difference(decision, self.ledger.applied, self.ledger.unacknowledged)
 
     def _read_copies(
         self,
@@ -333,8 +334,9 @@ class Reconciliation(Call):
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
-            needed = len(CONFIRMING) if self._overlooked else ROUNDS if disagreed else 1
-            if new or agreed >= needed:
+            overlooked = self._overlooked(decisions[-1])
+            pauses = CONFIRMING if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
             base = copies[-1]
@@ -344,9 +346,8 @@ class Reconciliation(Call):
                 base = self.state
             disagreed |= unconfirmed
             # A conflict hides other differences.
-            focus = focus if conflicts or self._overlooked else disagreed
-            apart = CONFIRMING[agreed] if self._overlooked and agreed else 0.0
-            pace = Pace(apart, apart, least=1.0) if apart else _APART if agreed else DENSE
+            focus = focus if conflicts or overlooked else disagreed
+            pace = Pace(pauses[agreed], pauses[agreed], least=1.0) if agreed else DENSE
             if not (yield from self.pause(pace, NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
