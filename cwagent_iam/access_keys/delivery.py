@@ -205,6 +205,14 @@ def create_key(
         return None
     delivery = _Delivery(keys, view, send)
     try:
+        return (yield from _abandoning(delivery))
+    finally:
+        delivery.forget()  # once more, because an interrupt may have come while it did
+
+
+def _abandoning(delivery: _Delivery) -> Steps[AccessKey | None]:
+    """Run *delivery*; if it is interrupted, delete the key or name it in a note."""
+    try:
         return (yield from delivery.run())
     except GeneratorExit:
         raise

@@ -88,6 +88,7 @@ def settle(effect: Settle, name: str) -> Advice:
     return advice if isinstance(advice, Advice) else Advice(advice or "")
 
 
+@sealed
 def client_for(effect: Verify, clients: Clients, name: str) -> Any:
     """Return a client for STS that signs with the key in the store, or a `Refusal`.
 

@@ -11,6 +11,7 @@ import attrs
 
 from cwagent_iam.arguments import refuse
 from cwagent_iam.aws.clients import Clients
+from cwagent_iam.aws.secrecy import sealed
 from cwagent_iam.changes import Result
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
@@ -225,6 +226,7 @@ class Executor:
             case _:
                 assert_never(effect)
 
+    @sealed
     def _verify(self, effect: Verify) -> tuple[Outcome, ...]:
         client = custody.client_for(effect, self.clients, self._store_name)
         if isinstance(client, Refusal):
@@ -233,9 +235,12 @@ class Executor:
         transport = Transport(Clients(sts=client), self.propagation, self.emit.waiting)
         requests = (Request.of("GetCallerIdentity"),) * effect.copies
         try:
-            return transport.send(requests)
+            try:
+                return transport.send(requests)
+            finally:
+                custody.forget(client)
         finally:
-            custody.forget(client)
+            custody.forget(client)  # once more, because an interrupt may have come while it did
 
     def finish(self, result: ResultT) -> ResultT:
         """Emit that the call has succeeded, and return its result.
