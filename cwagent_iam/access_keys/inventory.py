@@ -245,7 +245,6 @@ class UserKeys:
         """Raise `ObserveError` if the user does not exist; some hosts may not know it yet."""
         known, target = self.call.ledger.known, f"user {self.user_name}".lower()
         missing = [each for each in outcomes[: len(reads)] if is_missing(each)]
-        self.heard(missing[-1])
         if len(missing) == len(reads) and target not in known.created | known.observed:
             content_of(reads[0], missing[-1])
 
@@ -296,6 +295,9 @@ class UserKeys:
         outcomes = yield from send_all_pages(requests)
         dates = [each.date for each in outcomes if isinstance(each, Reply) and each.date]
         self.date = max(dates, default=self.date)
+        for each in outcomes:
+            if isinstance(each, Refusal):
+                self.heard(each)
         return outcomes
 
     # --- writes -----------------------------------------------------------------------------------
