@@ -56,6 +56,7 @@ COPIES = 3
 # saw: at 0, 1, 3 and 5 s. An old entity may have been changed a moment ago.
 # docs/explanation.md says how often a role that was as desired was refused in the simulator.
 _ROUNDS = (0.0, 1.0, 2.0, 2.0)
+_DOUBTFUL = (*_ROUNDS, 4.0, 4.0)  # if an earlier read showed what a removal would leave behind
 
 # Once reads have disagreed, two successive rounds must agree: the pauses before them.
 _AGAIN = (0.0, 0.25)
@@ -199,7 +200,8 @@ class _Call:
                 rounds = iter(_ROUNDS[1:])
                 continue
             overlooked = self._overlooked(decision)
-            rounds = rounds or iter(_ROUNDS[1:] if absent & self._kept or overlooked else ())
+            again = _DOUBTFUL if overlooked else _ROUNDS if absent & self._kept else ()
+            rounds = rounds or iter(again[1:])
             pause = next(rounds, 0.0)
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
                 self.seen -= overlooked
@@ -327,7 +329,7 @@ class _Call:
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
             overlooked = self._overlooked(decisions[-1])
-            pauses = _ROUNDS if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            pauses = _DOUBTFUL if overlooked else _AGAIN if disagreed else _AGAIN[:1]
             if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
