@@ -195,7 +195,7 @@ class TestGone:
         assert operations(world.remove(USER_PLAN).changes)[-1] == "DeleteUser"
 
     def test_only_one_read_shows_an_attachment(self) -> None:
-        """A removal reads on for four rounds if no later read shows what an earlier one did."""
+        """A removal reads on until 13 s if no later read shows what an earlier one did."""
         plan = plan_agent_user(parameters=["web"])
         world = made(plan)
         user = f"user {USER}".lower()
