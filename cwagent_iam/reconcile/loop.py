@@ -42,7 +42,7 @@ from cwagent_iam.requests import (
 from cwagent_iam.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.policies import ManagedPolicy
@@ -174,8 +174,7 @@ class _Call:
         such a role.
         """
         goal = self.goal
-        rounds: Iterator[float] | None = None
-        looks = 0
+        disagreed, agreed, looks = False, 0, 0
         while True:
             (seen,) = yield from observe(
                 goal.targets, partition=goal.partition, dependents=goal.removes
@@ -197,12 +196,13 @@ class _Call:
                     raise propagation_timeout_error(
                         [split_error(named)], copies, looks, self.ledger
                     )
-                rounds = iter(_ROUNDS[1:])
+                disagreed, agreed = True, 0
                 continue
+            agreed += 1
             overlooked = self._overlooked(decision)
-            again = _DOUBTFUL if overlooked else _ROUNDS if absent & self._kept else ()
-            rounds = rounds or iter(again[1:])
-            pause = next(rounds, 0.0)
+            doubted = disagreed or absent & self._kept
+            pauses = _DOUBTFUL if overlooked else _ROUNDS if doubted else _ROUNDS[:1]
+            pause = pauses[agreed] if agreed < len(pauses) else 0.0
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
                 self.seen -= overlooked
                 return seen.state
