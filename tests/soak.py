@@ -368,8 +368,8 @@ def schedules(seeds: int) -> Iterator[tuple[str, str, int]]:
 def main() -> None:
     """Run as many seeds as the first argument says, 50 unless given, and print figures.
 
-    Failures are printed as they come; Ctrl-C prints the figures so far. A schedule is the same in
-    each run: this program sets the seeds of the order of sets and of the jitter of pauses.
+    Failures are printed as they come; Ctrl-C prints the figures so far. This program sets the seeds
+    of the order of sets and of the jitter of pauses. Yet a schedule may differ between runs.
     """
     if os.environ.get("PYTHONHASHSEED") != "0":
         os.execve(  # noqa: S606 - the same program again

@@ -227,12 +227,12 @@ class TestRemoval:
         assert (pauses(world), world.things) == ([0.25], {})
 
     def test_ghost(self) -> None:
-        """An entity that one read showed is absent when all reads of four rounds agree."""
+        """An entity that one read showed is absent when all reads of six rounds agree."""
         world = World()
         ghost = made(USER_PLAN).copy()
         world.script["GetUser"] = [None, None, ghost]
         result = world.remove(USER_PLAN)
-        assert (result.changes, pauses(world)) == ((), [0.25, 1, 2, 2])
+        assert (result.changes, pauses(world)) == ((), [0.25, 1, 2, 2, 4, 4])
 
     def test_shown_by_its_policies_alone(self) -> None:
         """If a list shows its policies, an entity that four reads miss is read again."""

@@ -11,6 +11,7 @@ from cwagent_iam import SERVER_POLICY
 from cwagent_iam.errors import ConflictError, PropagationTimeoutError
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import Goal, reconcile
+from cwagent_iam.requests import Reply
 from tests.core import (
     ROLE,
     ROLE_PLAN,
@@ -188,14 +189,24 @@ class TestGone:
         assert [each.target for each in caught.value.conflicts] == [f"instance-profile {ROLE}"]
 
     def test_only_a_list_shows_it(self) -> None:
-        """A user that any reply shows exists: the removal reads again until all reads agree."""
-        world = made(USER_PLAN)
+        """A user that any list shows exists: the removal reads again until all reads agree."""
+        plan = plan_agent_user(parameters=["web"])
+        world = made(plan)
         world.script["GetUser"] = [no_such("user", USER)] * 20
-        world.script["ListAttachedUserPolicies"] = [no_such("user", USER)] * 5
-        assert operations(world.remove(USER_PLAN).changes)[-1] == "DeleteUser"
+        for operation in ("ListAttachedUserPolicies", "GetUserPolicy"):
+            world.script[operation] = [no_such("user", USER)] * 5
+        assert operations(world.remove(plan).changes)[-1] == "DeleteUser"
+
+    def test_an_empty_list_shows_nothing(self) -> None:
+        """An emulator that lists nothing for a user who does not exist does not show that user."""
+        world = World()
+        empty = {"AccessKeyMetadata": [], "MFADevices": [], "Groups": [], "IsTruncated": False}
+        for operation in ("ListAccessKeys", "ListMFADevices", "ListGroupsForUser"):
+            world.script[operation] = [Reply(content=empty)] * 5
+        assert (world.remove(USER_PLAN).changes, world.waits) == ((), [])
 
     def test_only_one_read_shows_an_attachment(self) -> None:
-        """A removal reads on for four rounds if no later read shows what an earlier one did."""
+        """A removal reads on until 13 s if no later read shows what an earlier one did."""
         plan = plan_agent_user(parameters=["web"])
         world = made(plan)
         user = f"user {USER}".lower()

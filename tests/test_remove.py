@@ -154,7 +154,7 @@ class TestMeanwhile:
         result = world.remove(desired)
         assert len(result.changes) == count - 1 + repeats
         # Otherwise the host that did not find it may have been stale.
-        assert pauses(world) == ([0.5] if repeats else [0.5, 1.0, 2.0, 2.0])
+        assert pauses(world) == ([0.5] if repeats else [0.5, 1.0, 2.0, 2.0, 4.0, 4.0])
         assert result.state.entities == ()
 
     @pytest.mark.parametrize("operation", ["DeleteRole", "DeleteInstanceProfile", "DeleteUser"])

@@ -21,11 +21,14 @@ from cwagent_iam.requests import Emit, Steps, Wait
 from cwagent_iam.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.observing import SendAll
     from cwagent_iam.state import Entity
+
+# The pauses before the rounds if an earlier read showed what a removal would leave behind.
+_DOUBTFUL = (*CONFIRMING, 4.0, 4.0)
 
 # Once reads have disagreed, two successive rounds must agree: the pauses before them.
 _AGAIN = (0.0, 0.25)
@@ -169,8 +172,7 @@ class Reconciliation(Call):
         such a role.
         """
         goal = self.goal
-        rounds: Iterator[float] | None = None
-        looks = 0
+        disagreed, agreed, looks = False, 0, 0
         while True:
             (seen,) = yield from observe(
                 goal.targets,
@@ -195,11 +197,13 @@ class Reconciliation(Call):
                     raise propagation_timeout_error(
                         [split_error(named)], copies, looks, self.ledger
                     )
-                rounds = iter(CONFIRMING[1:])
+                disagreed, agreed = True, 0
                 continue
+            agreed += 1
             overlooked = self._overlooked(decision)
-            rounds = rounds or iter(CONFIRMING[1:] if absent & self._kept or overlooked else ())
-            pause = next(rounds, 0.0)
+            doubted = disagreed or absent & self._kept
+            pauses = _DOUBTFUL if overlooked else CONFIRMING if doubted else CONFIRMING[:1]
+            pause = pauses[agreed] if agreed < len(pauses) else 0.0
             if not pause or not (yield from self.wait(Wait(pause, pause, NOT_SHOWN))):
                 self.seen -= overlooked
                 return seen.state
@@ -335,7 +339,7 @@ class Reconciliation(Call):
             new = self._due_in_all(decisions)
             agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
             overlooked = self._overlooked(decisions[-1])
-            pauses = CONFIRMING if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            pauses = _DOUBTFUL if overlooked else _AGAIN if disagreed else _AGAIN[:1]
             if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
