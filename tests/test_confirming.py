@@ -17,6 +17,7 @@ from tests.core import (
     USER,
     USER_PLAN,
     World,
+    access_key,
     made,
     operations,
     pauses,

@@ -76,16 +76,6 @@ def ensure_user_with_key(
 
     A user that this call has created has no keys, so that its key is created before the user is
     confirmed: that saves two round trips.
-
-    Args:
-        goal: The goal for the user.
-        user_name: The name of the user.
-        store: The store.
-        existing: How to treat an unmanaged user.
-        now: The time, in seconds since 1970.
-
-    Raises:
-        CwAgentIamError: As for `cwagent_iam.ensure_agent_user`.
     """
     call = Reconciliation.of(attrs.evolve(goal, access_keys=True))
     keys = UserKeys(call, user_name, store, existing, now)
@@ -113,19 +103,12 @@ def _ensure_both(call: Reconciliation, keys: UserKeys) -> Steps[tuple[Result, Ac
 
 
 def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
-    """Converge on a store that holds an access key that works.
-
-    Args:
-        keys: The keys of the user.
-        user: The user, as the loop has observed it, with its keys.
+    """Converge on a store that holds an access key that works; *user* was observed with its keys.
 
     Raises:
         KeyConflictError: If keys conflict, or the held one is inactive or does not work.
         StoreError: If the store cannot be read or written.
         DeliveryError: If a key was created, or may have been, and is not in the store.
-        ObserveError: If AWS refuses a read, or does not answer it in time.
-        ApplyError: If AWS refuses a change, or does not answer it in time.
-        PropagationTimeoutError: If reads do not agree in time, or AWS does not accept the key.
     """
     view = keys.view_of(user)
     if view.unheld or not isinstance(step_to_deliver(view), Keep):
@@ -155,10 +138,6 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
     """Verify the held key, and record it if it has no record; `False` if the store has changed.
 
     A missing record is confirmed as a conflict is: a read may be stale.
-
-    Raises:
-        KeyConflictError: If AWS does not accept the key in the store.
-        PropagationTimeoutError: If AWS does not accept it in time.
     """
     held = view.held or ""
     wrong = (yield from verify(keys, held)) if view.readable else None
@@ -182,12 +161,7 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
 def create_key(
     keys: UserKeys, view: KeyView, send: Callable[[TagUser], Steps[object]] | None = None
 ) -> Steps[AccessKey | None]:
-    """Create a key, deliver it and verify it.
-
-    Args:
-        keys: The keys of the user.
-        view: What was seen: there is room for a key.
-        send: Sends the record of the key, with other requests. Default: it is sent alone.
+    """Create a key for which there is room, deliver it and verify it.
 
     Returns:
         The key; `None` if another process was faster, so that another look must decide.
@@ -195,9 +169,7 @@ def create_key(
     Raises:
         StoreError: If the store cannot be written, and nothing was created; or if it reports an
             error although it holds the key.
-        DeliveryError: As for `ensure_key`, and all that follow.
-        ApplyError: If AWS refuses to create a key.
-        PropagationTimeoutError: If AWS does not accept the key in time.
+        DeliveryError: If a key was created, or may have been, and is not in the store.
     """
     holding = yield from keys.hold(check=True)
     if holding.access_key_id != view.held:
@@ -255,7 +227,7 @@ class _Delivery:
         wrong = yield from verify(keys, name, new)
         if wrong:
             reason = f"it holds the key, but AWS does not accept it: {wrong.summary}"
-            raise self._failed(fate="in doubt", reason=reason) from wrong.error
+            raise self._failed(reason=reason) from wrong.error
         if complaint:
             raise complaint
         if self.lost:
@@ -271,7 +243,7 @@ class _Delivery:
         except ApplyError as error:
             if not error.doubtful:
                 raise
-            raise self._in_doubt(reason=f"{_LOST} then: {error}", suspects=()) from error
+            raise self._failed(reason=f"{_LOST} then: {error}", suspects=()) from error
         keys.new = self._created()
         reply = keys.call.outcomes[0]
         if reply.unacknowledged:
@@ -282,11 +254,7 @@ class _Delivery:
         return keys.new if done else None
 
     def _tag_suspects(self, lost: LostRequest) -> Steps[None]:
-        """Tag what a request whose reply was lost may have created, once reads agree on it.
-
-        Raises:
-            DeliveryError: If there is no room for another key, or AWS does not answer in time.
-        """
+        """Tag what a request whose reply was lost may have created, once reads agree on it."""
         keys, new = self.keys, self.keys.new
         try:
             yield from keys.list_keys()
@@ -305,18 +273,14 @@ class _Delivery:
             appeared = tuple(
                 key for key in keys.shown.values() if key.access_key_id not in lost.before
             )
-            raise self._in_doubt(reason=f"{_LOST} {why}", suspects=appeared) from error
+            raise self._failed(reason=f"{_LOST} {why}", suspects=appeared) from error
         if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
             suspects = tuple(dict.fromkeys((*view.unheld_suspects, *suspects)))
             reason = f"{_LOST} there is no room for another key"
-            raise self._in_doubt(reason=reason, suspects=suspects)
+            raise self._failed(reason=reason, suspects=suspects)
 
     def _record(self, new: NewAccessKey) -> Steps[None]:
-        """Write the record of the key; delete the key if it is refused.
-
-        Raises:
-            DeliveryError: If it is refused; the store is as it was.
-        """
+        """Write the record of the key; delete the key if it is refused."""
         change = _record_of(self.keys, self.view, new.access_key_id, replaces=self.view.held or "")
         try:
             if self.send:
@@ -379,7 +343,7 @@ class _Delivery:
         """Leave the key alone: deleting it might leave the store without any."""
         yield Emit(KeyCreated(access_key_id=self._id))
         before = f"; it had held {self.view.held}" if self.view.held else ""
-        raise self._failed(fate="in doubt", reason=f"{reason}{before}")
+        raise self._failed(reason=f"{reason}{before}")
 
     def _undo(self, reason: str) -> Steps[NoReturn]:
         yield from self._delete(reason)
@@ -399,18 +363,20 @@ class _Delivery:
     def _id(self) -> str:
         return self.keys.new.access_key_id if self.keys.new else ""
 
-    def _failed(self, *, fate: Fate, reason: str) -> DeliveryError:
+    def _failed(
+        self,
+        *,
+        reason: str,
+        fate: Fate = "in doubt",
+        suspects: tuple[SeenKey, ...] | None = None,
+    ) -> DeliveryError:
+        """Return the error about the new key, or about *suspects*: then its id is unknown."""
         return DeliveryError(
-            access_key_id=self._id, fate=fate, store=self.keys.holding.name, reason=reason
-        )
-
-    def _in_doubt(self, *, reason: str, suspects: tuple[SeenKey, ...]) -> DeliveryError:
-        return DeliveryError(
-            access_key_id=None,
-            fate="in doubt",
+            access_key_id=self._id if suspects is None else None,
+            fate=fate,
             store=self.keys.holding.name,
             reason=reason,
-            suspects=suspects,
+            suspects=suspects or (),
         )
 
     # --- interrupts -------------------------------------------------------------------------------
@@ -468,14 +434,7 @@ class _Delivery:
 def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Steps[None]:
     """Delete a key, confirm that it is deleted, and remove its tags.
 
-    Args:
-        keys: The keys of the user.
-        access_key_id: The id of the key.
-        new: Whether this call has created it, so that some hosts may not know it yet.
-
-    Raises:
-        ApplyError: If AWS refuses it, or does not answer it in time.
-        PropagationTimeoutError: If it is not confirmed in time.
+    Some hosts may not know a *new* one yet, which this call has created.
     """
     change = DeleteAccessKey(name=keys.user_name, access_key_id=access_key_id)
     began, rounds = keys.waited, 1

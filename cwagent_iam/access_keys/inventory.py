@@ -105,11 +105,7 @@ class UserKeys:
     # --- reads ------------------------------------------------------------------------------------
 
     def hold(self, *, check: bool = False) -> Steps[Holding]:
-        """Ask the store what it holds.
-
-        Raises:
-            StoreError: If it cannot be read; with *check*, if it could not be written.
-        """
+        """Ask the store what it holds; with *check*, also whether it can be written."""
         self.holding = yield Hold(self.store, check)
         return self.holding
 
@@ -119,16 +115,7 @@ class UserKeys:
         """Read until several reads agree, and their result is accepted.
 
         A held key that lists do not show may be new. It counts as deleted only after the longest
-        lag. So does any key that an earlier list has shown.
-
-        Args:
-            accept: Returns whether to accept a result; called again after each pause.
-            waiting_for: The id of the key that an error names.
-
-        Raises:
-            StoreError: If the store cannot be read.
-            ObserveError: If AWS refuses a read, or does not answer it in time.
-            PropagationTimeoutError: If reads do not agree in time.
+        lag. So does any key that an earlier list has shown. An error names *waiting_for*.
         """
         began, rounds = self.waited, 0
         lag = 0.0 if self.gone and self.gone == self.holding.access_key_id else LONGEST_LAG
@@ -167,11 +154,7 @@ class UserKeys:
         return view
 
     def await_store(self) -> Steps[None]:
-        """Pause, because another process writes to the store.
-
-        Raises:
-            PropagationTimeoutError: If it still does when the timeout has passed.
-        """
+        """Pause, because another process writes to the store."""
         if not (yield from self.call.pause(RIVALS, "another process writes to the store")):
             raise self.timeout(self.holding.access_key_id or "", 1, self.waited)
 
@@ -181,12 +164,9 @@ class UserKeys:
         return self._view(user, user.access_keys)
 
     def timeout(self, access_key_id: str, rounds: int, began: float) -> PropagationTimeoutError:
-        """Return the error about a key that AWS did not show, or accept, in time.
+        """Return the error about a key that AWS did not show or accept in *rounds* rounds.
 
-        Args:
-            access_key_id: The id of the key; empty if lists did not agree.
-            rounds: How many times AWS was asked.
-            began: How long the call had waited before, in seconds.
+        The id is empty if lists did not agree. *began* is how long the call had waited before.
         """
         miss = self.call.ledger.last_miss
         failure = PropagationTimeoutError(
@@ -303,12 +283,7 @@ class UserKeys:
     # --- writes -----------------------------------------------------------------------------------
 
     def write(self, change: Change) -> Steps[bool]:
-        """Send *change*; return whether AWS acknowledged it, or another look must decide.
-
-        Raises:
-            ApplyError: If AWS refuses the change, or does not answer it in time.
-            CredentialsError: If there are no usable credentials to sign a request.
-        """
+        """Send *change*; return whether AWS acknowledged it, or another look must decide."""
         return (yield from self.call.write(ChangeSet((change,))))
 
     def tagging(self, *records: Record) -> TagUser:

@@ -112,21 +112,12 @@ class RotationStatus:
 
 
 def rotate(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Do the steps that are due; return the phase after them.
-
-    Raises:
-        CwAgentIamError: As for `cwagent_iam.rotate_access_key`.
-    """
-    rotation = _Rotation(keys, terms)
-    return (yield from rotation.run())
+    """Do the steps that are due; return the phase after them."""
+    return (yield from _Rotation(keys, terms).run())
 
 
 def preview_rotation(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Return the phase, and the step that a call would begin with. Only reads are sent.
-
-    Raises:
-        CwAgentIamError: As for `cwagent_iam.preview_rotation`.
-    """
+    """Return the phase, and the step that a call would begin with. Only reads are sent."""
     view = yield from keys.look()
     step = step_to_rotate(view, terms)
     if isinstance(step_to_deliver(view), Keep):
@@ -138,13 +129,8 @@ def preview_rotation(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
 
 
 def undo(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Reactivate the inactive key, unless that is done; return the phase after that.
-
-    Raises:
-        CwAgentIamError: As for `cwagent_iam.rotate_access_key`.
-    """
-    rotation = _Rotation(keys, terms)
-    return (yield from rotation.undo())
+    """Reactivate the inactive key, unless that is done; return the phase after that."""
+    return (yield from _Rotation(keys, terms).undo())
 
 
 @attrs.define

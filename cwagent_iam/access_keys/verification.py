@@ -42,16 +42,7 @@ def verify(
     """Verify the key in the store; return why AWS does not accept it, or `None` if it does.
 
     A key fails only if the Region of the other clients and one that every account has enabled both
-    reject it. A new key is verified by several answers.
-
-    Args:
-        keys: The keys of the user.
-        access_key_id: The id of the key that the store should hold.
-        new: The key itself, if this call has created it.
-
-    Raises:
-        StoreError: If the store cannot be read.
-        PropagationTimeoutError: If AWS does not accept the key in time.
+    reject it. A *new* key, which this call has created, is verified by several answers.
     """
     regions = ["", *filter(None, [_REGIONS.get(keys.call.partition)])]
     began, rounds = keys.waited, 0

@@ -36,16 +36,11 @@ _ID = re.compile(r"[A-Z0-9]{16,128}")
 
 
 def hold(effect: Hold, name: str) -> Holding:
-    """Ask a store what it holds.
-
-    Args:
-        effect: The effect.
-        name: The name of the store; empty if it is not known yet.
+    """Ask a store what it holds. Its *name* is empty if it is not known yet.
 
     Raises:
         StoreError: If it cannot be read, or holds something other than the id of a key; or if it
             is asked and could not be written.
-        BaseException: If it is interrupted, without frames.
     """
     store: Any = effect.store
     name = name or _guarded(store, type(store).__name__, "named", lambda: str(store))
@@ -64,23 +59,13 @@ def hold(effect: Hold, name: str) -> Holding:
 
 
 def deliver(effect: Deliver, name: str) -> None:
-    """Write a new key to a store.
-
-    Raises:
-        StoreError: If that fails.
-        BaseException: If it is interrupted, without frames.
-    """
+    """Write a new key to a store."""
     store, key, replacing = effect.store, effect.key, effect.replacing
     _guarded(store, name, "written", lambda: store.write(key, replacing=replacing))
 
 
 def settle(effect: Settle, name: str) -> Advice:
-    """Let a store repair the settings of its readers; return what is left to do.
-
-    Raises:
-        StoreError: If that fails.
-        BaseException: If it is interrupted, without frames.
-    """
+    """Let a store repair the settings of its readers; return what is left to do."""
     store = effect.store
     if not isinstance(store, Companion):
         return Advice()
@@ -90,12 +75,7 @@ def settle(effect: Settle, name: str) -> Advice:
 
 @sealed
 def client_for(effect: Verify, clients: Clients, name: str) -> Any:
-    """Return a client for STS that signs with the key in the store, or a `Refusal`.
-
-    Raises:
-        StoreError: If the store cannot be read.
-        BaseException: If it is interrupted, without frames.
-    """
+    """Return a client for STS that signs with the key in the store, or a `Refusal`."""
     store = effect.store
     secret = effect.key.secret if effect.key else None
     if isinstance(store, ReadableKeyStore):
