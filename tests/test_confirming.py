@@ -350,7 +350,7 @@ class TestRemoval:
     def test_keys(self) -> None:
         """Access keys are deleted if the caller asks for it; dependents are read once."""
         world = made(USER_PLAN)
-        world.things[f"user {USER}".lower()]["keys"] = ["AKIA1", "AKIA2"]
+        world.things[f"user {USER}".lower()]["keys"] = [access_key("AKIA1"), access_key("AKIA2")]
         with pytest.raises(ConflictError):
             world.later().remove(USER_PLAN)
         result = world.remove(USER_PLAN, access_keys="delete")
