@@ -130,6 +130,7 @@ class _Call:
         written_targets: The kind and name, in lower case, of each entity that a change was sent
             for.
         seen: The changes that any read of a removal needed.
+        shown: The kinds and names, in lower case, that any reply of the last copies showed.
     """
 
     goal: Goal
@@ -137,6 +138,7 @@ class _Call:
     state: State = attrs.field(factory=State)
     written_targets: set[str] = attrs.field(factory=set)
     seen: set[Change] = attrs.field(factory=set)
+    shown: frozenset[str] = frozenset()
 
     def run(self) -> Steps[Result]:
         """Write and confirm until no change is due and everything that was written is confirmed."""
@@ -192,10 +194,8 @@ class _Call:
             split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
             if split:
                 if not (yield from self._pause(DENSE, _NOT_SHOWN)):
-                    named = [each.target for each in goal.targets if each.target.lower() in split]
-                    raise propagation_timeout_error(
-                        [split_error(named)], copies, looks, self.ledger
-                    )
+                    errors = self._split_errors(split)
+                    raise propagation_timeout_error(errors, copies, looks, self.ledger)
                 disagreed, agreed = True, 0
                 continue
             agreed += 1
@@ -211,6 +211,16 @@ class _Call:
         """Return the entities of *idle* whose existence differs in *copy*, or that it changes."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
         return (shown ^ (idle - absent)) | idle.intersection(_targets_in(self._decide(copy)))
+
+    def _lost(self, copies: Sequence[State], focus: set[str]) -> set[str]:
+        """Return the entities of *focus* that a copy misses, though the call saw and kept them."""
+        kept = focus & self._kept
+        present = ({each.target.lower() for each in copy.entities} for copy in copies)
+        return {target for each in present for target in kept - each}
+
+    def _split_errors(self, split: Collection[str]) -> list[ConflictError]:
+        named = [each.target for each in self.goal.targets if each.target.lower() in split]
+        return [split_error(named)] if named else []
 
     @property
     def _kept(self) -> frozenset[str]:
@@ -241,6 +251,7 @@ class _Call:
             existence_only=existence_only,
         )
         rest = [each for each in base.entities if each.target.lower() not in focus]
+        self.shown = frozenset[str]().union(*(each.shown for each in seen))
         for each in seen:
             self.ledger = self.ledger.with_observation(each)
         return [State.of([*rest, *each.state.entities]) for each in seen]
@@ -326,10 +337,17 @@ class _Call:
             decisions = [self._decide(copy) for copy in copies]
             unconfirmed = {target for each in decisions for target in _targets_in(each)}
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
+            lost = self._lost(copies, focus - unconfirmed)
+            split = lost & self.shown
+            unconfirmed |= split
             new = self._due_in_all(decisions)
-            agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
+            if unconfirmed:
+                agreed, unshown = 0, ([*decisions, *self._split_errors(split)], copies)
+            else:
+                agreed += 1
             overlooked = self._overlooked(decisions[-1])
-            pauses = _DOUBTFUL if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            doubted = overlooked or lost
+            pauses = _DOUBTFUL if doubted else _AGAIN if disagreed else _AGAIN[:1]
             if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
@@ -340,7 +358,7 @@ class _Call:
                 base = self.state
             disagreed |= unconfirmed
             # A conflict hides other differences.
-            focus = focus if conflicts or overlooked else disagreed
+            focus = focus if conflicts or doubted else disagreed
             pace = Pace(pauses[agreed], pauses[agreed], least=1.0) if agreed else DENSE
             if not (yield from self._pause(pace, _NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
