@@ -28,6 +28,7 @@ from tests.core import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cwagent_iam.state import State
     from tests.core import Things
 
 KEY = f"role {ROLE}".lower()
@@ -230,6 +231,39 @@ class TestGone:
         assert operations(world.remove(existing="attach", desired=USER_PLAN).changes) == [
             "DetachUserPolicy"
         ]
+
+    def unshown_user(self) -> tuple[World, State]:
+        """Return an unmanaged user with two policies, of which the first read shows one."""
+        plan = plan_agent_user(parameters=["web"])
+        world = made(plan)
+        user = f"user {USER}".lower()
+        world.things[user]["seen"]["Tags"] = []
+        stale = world.copy()
+        stale[user]["attached"] = {}
+        world.script["ListAttachedUserPolicies"] = [stale]
+        return world, plan
+
+    @pytest.mark.parametrize("missed", [3, 9])
+    def test_missed_after_a_write(self, missed: int) -> None:
+        """A user whom reads miss after a write, though lists show it, is read again."""
+        world, plan = self.unshown_user()
+        world.script["GetUser"] = [None, *[no_such("user", USER)] * missed]
+        changes = world.remove(plan, existing="attach").changes
+        assert operations(changes) == ["DeleteUserPolicy", "DetachUserPolicy"]
+
+    def test_missed_by_all(self) -> None:
+        """A user whom no reply shows after a write is gone if all rounds agree for 13 s."""
+        world, plan = self.unshown_user()
+        world.script["GetUser"] = [None, world.things.clear]
+        assert operations(world.remove(plan, existing="attach").changes) == ["DeleteUserPolicy"]
+        assert pauses(world) == [1, 2, 2, 4, 4]
+
+    def test_missed_for_good(self) -> None:
+        """If reads disagree until the timeout on whether a user exists, the error names it."""
+        world, plan = self.unshown_user()
+        world.script["GetUser"] = [None, *[no_such("user", USER)] * 999]
+        with pytest.raises(PropagationTimeoutError, match=f"about: user {USER} "):
+            world.remove(plan, existing="attach")
 
     def test_only_a_list_ever_shows_it(self) -> None:
         """If reads never agree on whether a user exists, the removal says so."""

@@ -97,12 +97,14 @@ class Reconciliation(Call):
         changes: The changes that the last observation needed.
         state: The last observed state that had no conflict.
         seen: The changes that any read of a removal needed.
+        shown: The kinds and names, in lower case, that any reply of the last copies showed.
     """
 
     goal: Goal
     changes: ChangeSet = attrs.field(factory=ChangeSet, init=False)
     state: State = attrs.field(factory=State, init=False)
     seen: set[Change] = attrs.field(factory=set, init=False)
+    shown: frozenset[str] = attrs.field(factory=frozenset, init=False)
 
     @classmethod
     def of(cls, goal: Goal) -> Reconciliation:
@@ -193,10 +195,8 @@ class Reconciliation(Call):
             split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
             if split:
                 if not (yield from self.pause(DENSE, NOT_SHOWN)):
-                    named = [each.target for each in goal.targets if each.target.lower() in split]
-                    raise propagation_timeout_error(
-                        [split_error(named)], copies, looks, self.ledger
-                    )
+                    errors = self._split_errors(split)
+                    raise propagation_timeout_error(errors, copies, looks, self.ledger)
                 disagreed, agreed = True, 0
                 continue
             agreed += 1
@@ -212,6 +212,16 @@ class Reconciliation(Call):
         """Return the entities of *idle* whose existence differs in *copy*, or that it changes."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
         return (shown ^ (idle - absent)) | idle.intersection(_targets_in(self._decide(copy)))
+
+    def _lost(self, copies: Sequence[State], focus: set[str]) -> set[str]:
+        """Return the entities of *focus* that a copy misses, though the call saw and kept them."""
+        kept = focus & self._kept
+        present = ({each.target.lower() for each in copy.entities} for copy in copies)
+        return {target for each in present for target in kept - each}
+
+    def _split_errors(self, split: Collection[str]) -> list[ConflictError]:
+        named = [each.target for each in self.goal.targets if each.target.lower() in split]
+        return [split_error(named)] if named else []
 
     @property
     def _kept(self) -> frozenset[str]:
@@ -248,6 +258,7 @@ class Reconciliation(Call):
             send=send,
         )
         rest = [each for each in base.entities if each.target.lower() not in focus]
+        self.shown = frozenset[str]().union(*(each.shown for each in seen))
         for each in seen:
             self.ledger = self.ledger.with_observation(each)
         return [State.of([*rest, *each.state.entities]) for each in seen]
@@ -336,10 +347,17 @@ class Reconciliation(Call):
             decisions = [self._decide(copy) for copy in copies]
             unconfirmed = {target for each in decisions for target in _targets_in(each)}
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
+            lost = self._lost(copies, focus - unconfirmed)
+            split = lost & self.shown
+            unconfirmed |= split
             new = self._due_in_all(decisions)
-            agreed, unshown = (0, (decisions, copies)) if unconfirmed else (agreed + 1, unshown)
+            if unconfirmed:
+                agreed, unshown = 0, ([*decisions, *self._split_errors(split)], copies)
+            else:
+                agreed += 1
             overlooked = self._overlooked(decisions[-1])
-            pauses = _DOUBTFUL if overlooked else _AGAIN if disagreed else _AGAIN[:1]
+            doubted = overlooked or lost
+            pauses = _DOUBTFUL if doubted else _AGAIN if disagreed else _AGAIN[:1]
             if new or agreed >= len(pauses):
                 changes = yield from self._changes_for(copies[-1], confirmed=not new)
                 return attrs.evolve(changes, changes=new) if new else changes
@@ -350,7 +368,7 @@ class Reconciliation(Call):
                 base = self.state
             disagreed |= unconfirmed
             # A conflict hides other differences.
-            focus = focus if conflicts or overlooked else disagreed
+            focus = focus if conflicts or doubted else disagreed
             pace = Pace(pauses[agreed], pauses[agreed], least=1.0) if agreed else DENSE
             if not (yield from self.pause(pace, NOT_SHOWN)):
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
