@@ -328,6 +328,10 @@ class World:
         """Carry out what another process does."""
         carry_out(self.things, Request(operation, arguments), self.now)
 
+    def carry_out(self, things: Things, request: Request) -> Thing:
+        """Carry out *request* on *things*; return the content of the reply."""
+        return carry_out(things, request, self.now)
+
     def answer(self, request: Request) -> Outcome:
         """Answer *request*, by the script if there is one."""
         turn = self.answers(request)
@@ -343,7 +347,7 @@ class World:
         things = turn if isinstance(turn, dict) else self.things
         before = copy.deepcopy(things)
         try:
-            content = carry_out(things, request, self.now)
+            content = self.carry_out(things, request)
         except RefusedError as error:
             refused: Refusal = lost if turn == Lost() else error.args[0]
             return refused
@@ -388,7 +392,7 @@ class World:
         raise AssertionError(message)
 
     def _interrupt(self, steps: Steps[T], effect: Effect, sent: int) -> None:
-        """Interrupt *effect* as the executor does; the core must not yield anything any more."""
+        """Interrupt *effect* as the executor does, and perform what the core yields after that."""
         stop = KeyboardInterrupt()
         error: BaseException = stop
         if isinstance(effect, Send):
@@ -399,7 +403,9 @@ class World:
             )
             error.__cause__ = stop
         try:
-            steps.throw(error)
+            effect = steps.throw(error)
+            while True:
+                effect = steps.send(self.perform(effect))
         except Interrupted:
             raise stop from None
 

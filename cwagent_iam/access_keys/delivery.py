@@ -205,12 +205,14 @@ class _Delivery:
         view: What was seen before.
         send: Sends the record of the key, if it is not sent alone.
         lost: The window of the request, for the case that its reply is lost.
+        writing: Whether the store may have been asked to write the key.
     """
 
     keys: UserKeys
     view: KeyView
     send: Callable[[TagUser], Steps[object]] | None
     lost: LostRequest | None = attrs.field(default=None, init=False)
+    writing: bool = attrs.field(default=False, init=False)
 
     def run(self) -> Steps[AccessKey | None]:
         """Do all of it; return `None` if another process was faster."""
@@ -292,6 +294,7 @@ class _Delivery:
             yield from self._undo(f"its record was refused: {error}")
 
     def _write(self, new: NewAccessKey) -> Steps[StoreError | None]:
+        self.writing = True
         try:
             yield Deliver(self.keys.store, new, self.view.held)
         except StoreError as error:
@@ -405,7 +408,7 @@ class _Delivery:
     def abandon(self, stop: BaseException) -> Steps[None]:
         """Try once to delete what is not delivered, and note on *stop* what became of it.
 
-        If the store held a key that works, it may still be about to show the new one instead.
+        If the store was written and held a key that works, it may be about to show the new one.
         """
         new = self.keys.new = self._created()
         if new is None:
@@ -413,7 +416,7 @@ class _Delivery:
         fate = "it may be in the store"
         try:
             held = (yield from self.keys.hold()).access_key_id
-            if held != new.access_key_id and not self.view.held_key:
+            if held != new.access_key_id and not (self.writing and self.view.held_key):
                 fate = "it may still exist"
                 names = {"UserName": new.user_name, "AccessKeyId": new.access_key_id}
                 (outcome,) = yield Send((Request("DeleteAccessKey", names),), 1)
