@@ -159,7 +159,7 @@ def test_interrupts(sent: int) -> None:
 
 
 def test_interrupted_rotation() -> None:
-    """After an interrupt of any effect of a rotation, the store holds a key that works.; the next calls go on."""
+    """After an interrupt of any effect of a rotation the store holds a working key; calls go on."""
     for place in range(200):
         world = delivered(31 * DAY)
         stop = interrupted(lambda: world.rotate(stop_at=place))  # noqa: B023
