@@ -67,8 +67,8 @@ def test_another_profile_is_replaced(path: Path) -> None:
 def test_an_unreadable_file_stays(path: Path, content: bytes) -> None:
     """A file that is not TOML, or has no such table, is refused by `check`, and stays."""
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="mend it by hand"):
+    with pytest.raises(StoreError, match="correct the file"):
         CommonConfig(path).check(PROFILE, FILE)
-    with pytest.raises(StoreError, match="mend it by hand"):
+    with pytest.raises(StoreError, match="correct the file"):
         CommonConfig(path).point_at(PROFILE, FILE)
     assert path.read_bytes() == content

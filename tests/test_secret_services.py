@@ -14,8 +14,7 @@ from moto.secretsmanager.models import SecretsManagerBackend
 
 from cwagent_iam.errors import IntentError, StoreError
 from cwagent_iam.key_stores import NewAccessKey, SecretAccessKey
-from cwagent_iam.stores.parameter_store import ParameterStoreSecret
-from cwagent_iam.stores.secrets_manager import SecretsManagerSecret
+from cwagent_iam.stores import ParameterStoreSecret, SecretsManagerSecret
 from cwagent_iam.testing import sandbox
 
 if TYPE_CHECKING:

@@ -231,7 +231,7 @@ def test_a_profile_of_other_credentials_is_refused(tmp_path: Path, option: str) 
     """A profile with other credentials is refused: programs would prefer them to the key."""
     path = tmp_path / "credentials"
     path.write_text(f"[AmazonCloudWatchAgent]\n{option} = x\n")
-    with pytest.raises(StoreError, match=f"has {option}: somebody else writes to it"):
+    with pytest.raises(StoreError, match=f"has {option}, for other credentials"):
         SharedCredentialsFile(path).check()
 
 
@@ -242,7 +242,7 @@ def test_removed_permissions_are_logged(tmp_path: Path, caplog: pytest.LogCaptur
     path.chmod(0o640)
     SharedCredentialsFile(path, region="eu-west-1").settle()
     assert stat.S_IMODE(path.stat().st_mode) == (0o600 if os.name == "posix" else 0o666)
-    assert ("their permission is removed now" in caplog.text) == (os.name == "posix")
+    assert ("the next write removes these" in caplog.text) == (os.name == "posix")
 
 
 def test_a_region_may_come_later(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ def test_a_file_of_another_user_in_a_shared_folder_is_refused(
     SharedCredentialsFile(path).check()
     other = os.geteuid() + 1
     monkeypatch.setattr("os.geteuid", lambda: other)
-    with pytest.raises(StoreError, match="anybody may put files into its folder"):
+    with pytest.raises(StoreError, match="another user owns it"):
         SharedCredentialsFile(path).check()
     SharedCredentialsFile(tmp_path / "new").check()
 
@@ -299,7 +299,7 @@ def test_a_file_that_is_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "credentials"
     path.write_text("")
     monkeypatch.setattr("os.path.ismount", path.__eq__)
-    with pytest.raises(StoreError, match="it is mounted by itself"):
+    with pytest.raises(StoreError, match="it is a mount point"):
         SharedCredentialsFile(path).check()
 
 
@@ -332,7 +332,7 @@ def test_a_folder_that_cannot_be_flushed(
 
     monkeypatch.setattr("os.fsync", refuse)
     store = SharedCredentialsFile(tmp_path / "credentials")
-    error = pytest.raises(StoreError, match="it is replaced, but may not be on the disk")
+    error = pytest.raises(StoreError, match="it is replaced, but may not be on disk")
     with error if told else contextlib.nullcontext():
         store.write(key(1), replacing=None)
     assert store.held() == key(1).access_key_id

@@ -66,7 +66,7 @@ def test_another_writer_is_kept_out_on_windows(windows: Any, tmp_path: Path) -> 
     file = windows.WholeFile(tmp_path / "credentials", 0)
     with (
         file.locked(),
-        pytest.raises(StoreError, match="is writing to it"),
+        pytest.raises(StoreError, match="still writing to it"),
         file.locked(),
     ):
         pass

@@ -1,8 +1,7 @@
 """Stores: the places that an access key can be delivered to."""
 
 from cwagent_iam.stores.common_config import CommonConfig
-from cwagent_iam.stores.parameter_store import ParameterStoreSecret
-from cwagent_iam.stores.secrets_manager import SecretsManagerSecret
+from cwagent_iam.stores.services import ParameterStoreSecret, SecretsManagerSecret
 from cwagent_iam.stores.shared_file import SharedCredentialsFile
 
 __all__ = [

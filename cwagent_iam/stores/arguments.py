@@ -1,4 +1,4 @@
-"""What the arguments of the stores must be."""
+"""Arguments of stores: converters and validators for attrs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,28 @@ import math
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from cwagent_iam.arguments import reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import attrs
 
-Check: TypeAlias = "Callable[[Any, attrs.Attribute[Any], Any], None]"
-"""What attrs calls with an object, an attribute and its value."""
-
-
-def at_home(path: object) -> Path:
-    """Return the path of a file, where a ``~`` at the beginning is the user's home.
-
-    Raises:
-        IntentError: When it is no path.
-    """
+def to_path(path: object) -> Path:
+    """Return the path of a file; a leading ``~`` becomes the user's home directory."""
     if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
         reject("path", path, "must be the path of a file")
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        reject("path", path, "must not begin with the home of a user who does not exist")
+        reject("path", path, "must not begin with the home directory of an unknown user")
 
 
-def fitting(pattern: str, rule: str, *, optional: bool = False) -> Check:
-    """Return a validator for texts that match *pattern* as a whole, or are absent if *optional*."""
+def matches(
+    pattern: str, rule: str, *, optional: bool = False
+) -> Callable[[object, Any, object], None]:
+    """Return a validator for texts that match all of *pattern*, and for `None` if *optional*."""
 
     def check(_: object, attribute: Any, value: object) -> None:
         fits = isinstance(value, str) and re.fullmatch(pattern, value)
@@ -44,11 +37,7 @@ def fitting(pattern: str, rule: str, *, optional: bool = False) -> Check:
     return check
 
 
-def seconds(_: object, attribute: Any, value: object) -> None:
-    """Refuse what is no number of seconds."""
+def check_seconds(_: object, attribute: Any, value: object) -> None:
+    """Reject a value that is not a finite number of seconds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        reject(attribute.name, value, "must be a number of seconds, 0 or more")
-
-
-kms_key: Check = fitting(r"\S+", "must be a key's id, ARN or alias, or None", optional=True)
-"""Refuses what cannot name a key of KMS."""
+        reject(attribute.name, value, "must be a finite number of seconds, 0 or more")

@@ -1,8 +1,7 @@
-"""The agent's ``common-config.toml``, which says where the agent's credentials are."""
+"""The agent's ``common-config.toml``, which names the credentials file and profile to use."""
 
 from __future__ import annotations
 
-import stat
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -10,89 +9,84 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from cwagent_iam.aws.secrecy import sealed
-from cwagent_iam.errors import StoreError
-from cwagent_iam.stores.arguments import at_home, seconds
-from cwagent_iam.stores.whole_file import WholeFile
+from cwagent_iam.stores.arguments import check_seconds, to_path
+from cwagent_iam.stores.whole_file import WholeFile, keeping_line_ends
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _TABLE = "credentials"
-_PROFILE, _FILE = "shared_credential_profile", "shared_credential_file"
 
 
 @attrs.frozen
 class CommonConfig:
-    """The agent's settings for itself. Comments and all else in it stay as they are.
+    """The agent's own settings. Comments and all other settings in the file stay unchanged.
 
-    An agent that is pointed at a credentials file in it reads that file again every ten minutes
-    or so; one that found the file by itself must be started again for a new key.
+    An agent that finds its credentials file through these settings rereads that file about every
+    ten minutes. An agent that finds the file by itself notices a new key only after a restart.
 
     Attributes:
-        path: The file; its folder must exist. A ``~`` at the beginning is the user's home.
-        lock_timeout: How long to wait for another writer, in seconds.
+        path: The file; its folder must exist. A leading ``~`` is the user's home directory.
+        lock_timeout: How long to wait for another writer, in seconds; 0 or more. Default: 10.
 
     Raises:
-        IntentError: When an argument is nonsense.
+        IntentError: If an argument is invalid.
     """
 
-    path: Path = attrs.field(converter=at_home)
-    lock_timeout: float = attrs.field(default=10.0, kw_only=True, validator=seconds)
+    path: Path = attrs.field(converter=to_path)
+    lock_timeout: float = attrs.field(default=10.0, kw_only=True, validator=check_seconds)
 
     @sealed
     def check(self, profile: str, file: Path) -> None:
-        """Do all that pointing does, but for replacing the file.
+        """Perform all steps of `point_at`, except for the replacement of the file.
 
         Raises:
-            StoreError: When it could not be written.
+            StoreError: If the file could not be written.
         """
         with self._file.locked():
-            self._file.try_out(self._pointed(profile, file) or b"")
+            self._file.try_out(self._edited(self._file.read(), profile, file))
 
     @sealed
     def point_at(self, profile: str, file: Path) -> bool:
-        """Tell the agent to use *profile* in *file*; say whether it had been told otherwise.
+        """Configure the agent to use *profile* in *file*; return whether that changed anything.
 
         Raises:
-            StoreError: When it cannot be written. It is as it was.
+            StoreError: If the file cannot be written. It stays unchanged.
         """
         with self._file.locked():
-            content = self._pointed(profile, file)
-            if content is not None:
-                self._file.replace(content)
-        return content is not None
+            before = self._file.read()
+            after = self._edited(before, profile, file)
+            if after != before:
+                self._file.replace(after)
+        return after != before
 
     def __str__(self) -> str:
-        """The file."""
+        """Return the path."""
         return str(self.path)
 
     @property
     def _file(self) -> WholeFile:
-        """The file; a new one is for everybody to read, an old one for whom it was."""
-        try:
-            mode = stat.S_IMODE(self.path.lstat().st_mode)
-        except OSError:  # which is told by whatever is done with the file
-            mode = 0o644
-        return WholeFile(self.path, self.lock_timeout, mode)
+        """The file; all users may read a new one, and an old one keeps its mode."""
+        return WholeFile(self.path, self.lock_timeout, mode=0o644, keeps_mode=True)
 
-    def _pointed(self, profile: str, file: Path) -> bytes | None:
-        """Return the file as it is to be; `None` if it is so already."""
-        wanted = {_PROFILE: profile, _FILE: str(file)}
+    def _edited(self, content: bytes, profile: str, file: Path) -> bytes:
+        """Return *content* with the two settings."""
+
+        def edit(text: str) -> str:
+            document: Any = tomlkit.parse(text)
+            table = document.setdefault(_TABLE, tomlkit.table())
+            if not isinstance(table, dict):
+                self._file.refuse(f"its key {_TABLE!r} is not a table: correct the file")
+            if {name: table.get(name) for name in wanted} == wanted:
+                return text
+            table.update(wanted)
+            return tomlkit.dumps(document)
+
+        wanted = {"shared_credential_profile": profile, "shared_credential_file": str(file)}
         try:
-            read = self._file.read().decode()
-            if read.startswith("\ufeff"):
-                problem = "it begins with a byte order mark, which TOML does not know: take it away"
-                raise StoreError(store=str(self), problem=problem)
-            windows = "\r\n" in read and read.count("\r\n") == read.count("\n")
-            document: Any = tomlkit.parse(read.replace("\r\n", "\n") if windows else read)
+            text = content.decode()
+            if text.startswith("\ufeff"):
+                self._file.refuse("it begins with a byte order mark, which TOML forbids: remove it")
+            return keeping_line_ends(text, edit).encode()
         except (TOMLKitError, UnicodeDecodeError) as error:
-            problem = f"it cannot be read ({type(error).__name__}): mend it by hand"
-            raise StoreError(store=str(self), problem=problem) from None
-        table = document.setdefault(_TABLE, tomlkit.table())
-        if not isinstance(table, dict):
-            raise StoreError(store=str(self), problem=f"{_TABLE} is no table: mend it by hand")
-        if {name: table.get(name) for name in wanted} == wanted:
-            return None
-        table.update(wanted)
-        text: str = tomlkit.dumps(document)
-        return (text.replace("\n", "\r\n") if windows else text).encode()
+            self._file.refuse(f"it is not valid TOML ({type(error).__name__}): correct the file")
