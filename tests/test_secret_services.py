@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _DENIED = (
     type("Reply", (), {"status_code": 403, "headers": {}}),
-    {"Error": {"Code": "AccessDenied", "Message": "no"}},
+    {"Error": {"Code": "AccessDeniedException", "Message": "no"}},
 )
 STORES = [ParameterStoreSecret, SecretsManagerSecret]
 
@@ -214,7 +214,7 @@ def test_a_secret_without_a_value_gets_one(session: Any) -> None:
 def test_a_secret_that_may_not_be_described(session: Any) -> None:
     """If DescribeSecret is denied, the error says so: whether the secret exists is unknown."""
     session.events.register("before-call.secrets-manager.DescribeSecret", lambda **_event: _DENIED)
-    with pytest.raises(StoreError, match="DescribeSecret failed: AccessDenied"):
+    with pytest.raises(StoreError, match="DescribeSecret failed: AccessDeniedException"):
         SecretsManagerSecret("n", session=session).held()
 
 
@@ -238,7 +238,7 @@ def test_an_invalid_name_is_refused(kind: Any, arguments: Any, words: str) -> No
 def test_a_refused_read(store: Any, session: Any, operation: str) -> None:
     """The error of a refused read has the code and the message of AWS."""
     session.events.register("before-call", lambda **_event: _DENIED)
-    with pytest.raises(StoreError, match="AccessDenied: no"):
+    with pytest.raises(StoreError, match="AccessDeniedException: no"):
         getattr(store, operation)()
 
 
@@ -276,16 +276,17 @@ def test_no_frame_of_an_interrupt_shows_the_secret(store: Any, session: Any) -> 
 
 
 def test_the_message_of_aws_stays(store: Any, session: Any) -> None:
-    """The error of a refused write has the code and the message of AWS."""
+    """The error of a write that is not permitted has the code and the message of AWS."""
     error = write_refused(store, session, _refuse)
-    assert str(error).endswith("failed: AccessDenied: no")
+    assert str(error).endswith("failed: AccessDeniedException: no")
     assert str(error).startswith(f"{store}: ")
 
 
 def test_an_error_without_an_answer(store: Any, session: Any) -> None:
-    """If AWS does not answer a write, the error has the operation and a type, but no words."""
+    """If a write raises an error of another library, its type is shown, and not its words."""
     error = write_refused(store, session, _break)
-    assert re.fullmatch(r"\w+ /agent/key: (PutSecretValue|PutParameter) failed: \w+", str(error))
+    begin = r"\w+ /agent/key: (PutSecretValue|PutParameter) failed: "
+    assert re.fullmatch(f"{begin}An HTTP Client raised an unhandled exception: ValueError", str(error))
 
 
 @pytest.mark.parametrize(
