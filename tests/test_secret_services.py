@@ -286,7 +286,9 @@ def test_an_error_without_an_answer(store: Any, session: Any) -> None:
     """If a write raises an error of another library, its type is shown, and not its words."""
     error = write_refused(store, session, _break)
     begin = r"\w+ /agent/key: (PutSecretValue|PutParameter) failed: "
-    assert re.fullmatch(f"{begin}An HTTP Client raised an unhandled exception: ValueError", str(error))
+    assert re.fullmatch(
+        f"{begin}An HTTP Client raised an unhandled exception: ValueError", str(error)
+    )
 
 
 @pytest.mark.parametrize(

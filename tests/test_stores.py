@@ -162,7 +162,7 @@ def test_a_write_that_was_refused_is_an_error(session: boto3.Session, kind: Any)
     """A write that AWS refuses raises without AWS's words, and the store holds no key."""
     refusing(session, "before-call.secretsmanager.CreateSecret", "before-call.ssm.PutParameter")
     store = kind("agent", session=session)
-    with pytest.raises(StoreError, match="failed: Denied$"):
+    with pytest.raises(StoreError, match=r"failed: Denied$"):
         store.write(key(1), replacing=None)
     assert store.held() is None
 
