@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn, Protocol, final, runtime_checkable
 
 import attrs
 
@@ -48,49 +48,22 @@ class SecretAccessKey:
         """Return the mask."""
         return _MASK
 
-    def __str__(self) -> str:
-        """Refuse.
-
-        Raises:
-            TypeError: Always.
-        """
-        return self._refuse("converted to text: call reveal() where it is stored")
-
-    def __format__(self, _spec: str) -> str:
-        """Refuse, as `str` does.
-
-        Raises:
-            TypeError: Always.
-        """
-        return str(self)
-
-    def __copy__(self) -> SecretAccessKey:
+    def __copy__(self, *_: object) -> SecretAccessKey:
         """Return the same object."""
         return self
 
-    def __deepcopy__(self, _memo: Any) -> SecretAccessKey:
-        """Return the same object."""
-        return self
+    __deepcopy__ = __copy__
 
-    def __reduce_ex__(self, _protocol: Any) -> NoReturn:
-        """Refuse to be pickled.
+    def _refuse(self, *_: object) -> NoReturn:
+        """Refuse to become text or data.
 
         Raises:
             TypeError: Always.
         """
-        self._refuse("pickled")
-
-    def __getstate__(self) -> NoReturn:
-        """Refuse to be serialised by other means.
-
-        Raises:
-            TypeError: Always.
-        """
-        self._refuse("pickled")
-
-    def _refuse(self, verb: str) -> NoReturn:
-        msg = f"a secret access key cannot be {verb}"
+        msg = "a secret access key cannot be converted: call reveal() where it is stored"
         raise TypeError(msg)
+
+    __str__ = __format__ = __reduce_ex__ = __getstate__ = _refuse
 
 
 @attrs.frozen(kw_only=True)
@@ -113,9 +86,10 @@ class KeyStore(Protocol):
 
     The secret that it holds cannot be verified. Therefore a rotation ends an old key only after the
     new one was used. Give a store a method ``secret`` if its secret can be read: see
-    `ReadableKeyStore`. Errors name a store by its `str`, and repeat no words of the exceptions that
-    it raises. A store may have an attribute ``identity``, a string that tells it from other stores;
-    records of keys hold a hash of it. Default: its `str`, or the name of its type.
+    `ReadableKeyStore`. Errors and events name a store by its ``__str__``, which must not depend on
+    the key, or else by its type; they repeat no words of the exceptions that it raises. A store may
+    have an attribute ``identity``, a string that tells it from other stores; records of keys hold a
+    hash of it. Default: its name.
     """
 
     def held(self) -> str | None:

@@ -165,10 +165,12 @@ class Request:
     Attributes:
         operation: The operation; a row of `OPERATIONS`.
         arguments: The arguments, as boto3 takes them.
+        region: The Region to send it to; empty for that of the client.
     """
 
     operation: str
     arguments: Mapping[str, Any]
+    region: str = ""
 
     @classmethod
     def of(cls, operation: str, **arguments: Any) -> Request:

@@ -580,5 +580,5 @@ def test_a_key_that_cannot_be_tried_out_is_delivered(scene: Scene) -> None:
     with pytest.raises(DeliveryError) as caught:
         ensure_agent_user(deliver=scene.shelf, session=WithoutSTS(scene.lagging.program("first")))
     assert caught.value.fate == "in doubt"
-    words = "it holds the key, but AWS does not accept it: You must specify a region"
+    words = "it holds the key, which does not work: You must specify a region"
     assert words in str(caught.value)

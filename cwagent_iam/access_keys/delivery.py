@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 import attrs
@@ -18,11 +19,12 @@ from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record
 from cwagent_iam.access_keys.results import access_key, key_conflict
 from cwagent_iam.access_keys.steps import (
     MOST_KEYS,
+    SLOW,
+    Act,
     Blocked,
-    Keep,
     KeyView,
-    LostRequest,
     step_to_deliver,
+    suspects_in,
 )
 from cwagent_iam.access_keys.verification import verify
 from cwagent_iam.changes import (
@@ -111,7 +113,7 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
         DeliveryError: If a key was created, or may have been, and is not in the store.
     """
     view = keys.view_of(user)
-    if view.unheld or not isinstance(step_to_deliver(view), Keep):
+    if view.unheld or not isinstance(step_to_deliver(view), Act):
         view = yield from keys.look()
     while True:
         step = step_to_deliver(view)
@@ -119,7 +121,7 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
             view = yield from keys.confirm(step_to_deliver)
             if isinstance(step := step_to_deliver(view), Blocked):
                 raise key_conflict(keys, view, step)
-        elif isinstance(step, Keep):
+        elif isinstance(step, Act):
             if (yield from keep(keys, view)):
                 kept = access_key(view, step.key.access_key_id, "kept")
                 return (yield from _settled(keys, kept))
@@ -131,7 +133,14 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
 
 
 def _settled(keys: UserKeys, key: AccessKey) -> Steps[AccessKey]:
-    return attrs.evolve(key, advice=(yield Settle(keys.store)).text)
+    """Return *key* with the advice of the store, which may write: not for ``existing="verify"``."""
+    if keys.existing == "verify":
+        return key
+    try:
+        return attrs.evolve(key, advice=(yield Settle(keys.store)).text)
+    except StoreError as error:
+        error.add_note(f"{keys.holding.name} holds access key {key.access_key_id}, which works")
+        raise
 
 
 def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
@@ -139,8 +148,8 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
 
     A missing record is confirmed as a conflict is: a read may be stale.
     """
-    held = view.held or ""
-    wrong = (yield from verify(keys, held)) if view.readable else None
+    held, age = view.held or "", view.now - (view.held_key.created if view.held_key else view.now)
+    wrong = (yield from verify(keys, held, age=age)) if view.readable else None
     if wrong and wrong.code == STORE_CHANGED:
         yield from keys.await_store()
         return False
@@ -148,13 +157,13 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
         stuck = tuple(key for key in view.keys if key.access_key_id == held)
         blocked = Blocked(obstacle="held does not work", keys=stuck)
         raise key_conflict(keys, view, blocked, wrong.summary) from wrong.error
-    if view.may_write and held not in view.records:
+    if view.barrier is None and view.has_room_for_record and held not in view.records:
         recorded = Blocked(obstacle="in the way")
         view = yield from keys.confirm(lambda seen: None if held in seen.records else recorded)
         if view.held != held:
             return False
         if held not in view.records:
-            yield from keys.write(_record_of(keys, view, held, replaces=""))
+            yield from keys.write(_record_of(keys, view, held))
     return True
 
 
@@ -204,14 +213,18 @@ class _Delivery:
         keys: The keys of the user.
         view: What was seen before.
         send: Sends the record of the key, if it is not sent alone.
-        lost: The window of the request, for the case that its reply is lost.
+        since: The date of the last reply before the request, by AWS's clock.
+        lost: The ids that were known before the request, if its reply was lost.
+        recorded: When the key was recorded; `None` if AWS has not acknowledged that.
         writing: Whether the store may have been asked to write the key.
     """
 
     keys: UserKeys
     view: KeyView
     send: Callable[[TagUser], Steps[object]] | None
-    lost: LostRequest | None = attrs.field(default=None, init=False)
+    since: float = attrs.field(default=float("-inf"), init=False)
+    lost: frozenset[str] | None = attrs.field(default=None, init=False)
+    recorded: float | None = attrs.field(default=None, init=False)
     writing: bool = attrs.field(default=False, init=False)
 
     def run(self) -> Steps[AccessKey | None]:
@@ -228,41 +241,55 @@ class _Delivery:
         yield Emit(KeyDelivered(access_key_id=name, store=keys.holding.name))
         wrong = yield from verify(keys, name, new)
         if wrong:
-            reason = f"it holds the key, but AWS does not accept it: {wrong.summary}"
+            reason = f"it holds the key, which does not work: {wrong.summary}"
             raise self._failed(reason=reason) from wrong.error
         if complaint:
-            raise complaint
-        if self.lost:
+            problem = f"{complaint.problem}; yet it holds access key {name}, which works"
+            raise attrs.evolve(complaint, problem=problem) from complaint.__cause__
+        if not keys.holding.readable and keys.time > (self.recorded or 0.0) + SLOW:
+            yield from keys.write(_record_of(keys, self.view, name))
+        if self.lost is not None:
             yield from self._tag_suspects(self.lost)
-        view = (yield from keys.look()) if self.lost else self.view
+        view = self.view if self.lost is None else (yield from keys.look())
         return access_key(view, name, "created" if self.view.held is None else "replaced")
 
     def _create(self) -> Steps[NewAccessKey | None]:
         keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
-        before, since = frozenset(keys.shown), keys.date or float("-inf")
+        before, self.since = frozenset(keys.shown), keys.date or self.since
+        keys.before = before if keys.before is None else keys.before
         try:
             done = yield from keys.write(change)
         except ApplyError as error:
             if not error.doubtful:
                 raise
-            raise self._failed(reason=f"{_LOST} then: {error}", suspects=()) from error
+            appeared = yield from self._appeared()
+            raise self._failed(reason=f"{_LOST} then: {error}", suspects=appeared) from error
         keys.new = self._created()
-        reply = keys.call.outcomes[0]
-        if reply.unacknowledged:
-            # Without dates, any new key may be the one.
-            self.lost = LostRequest(before=before, since=since, until=float("inf"))
+        if keys.call.outcomes[0].unacknowledged:
+            self.lost = before
             if not done:
-                yield from self._tag_suspects(self.lost)
+                yield from self._tag_suspects(before)
         return keys.new if done else None
 
-    def _tag_suspects(self, lost: LostRequest) -> Steps[None]:
+    def _appeared(self) -> Steps[tuple[SeenKey, ...]]:
+        """Return the keys that a lost request of this call may have created, after one more list.
+
+        The list is asked for once only, since an interrupt may be waiting.
+        """
+        keys = self.keys
+        with suppress(CwAgentIamError):
+            yield from keys.list_keys(attempts=1)
+        old = {*(keys.before or ()), *keys.deleted, self._id}
+        return tuple(key for name, key in keys.shown.items() if name not in old)
+
+    def _tag_suspects(self, before: frozenset[str]) -> Steps[None]:
         """Tag what a request whose reply was lost may have created, once reads agree on it."""
         keys, new = self.keys, self.keys.new
         try:
             yield from keys.list_keys()
-            lost = attrs.evolve(lost, until=keys.date or lost.until)
+            until = keys.date or float("inf")  # without dates, any new key may be the one
             view = yield from keys.look_for_long()
-            suspects = lost.suspects(view)
+            suspects = suspects_in(view, before, self.since, until)
             untagged = [key for key in suspects if key.access_key_id not in view.suspects]
             if untagged:
                 tags = [
@@ -272,9 +299,7 @@ class _Delivery:
         except CwAgentIamError as error:
             late = isinstance(error, PropagationTimeoutError)
             why = "IAM's lists did not agree in time" if late else f"then: {error}"
-            appeared = tuple(
-                key for key in keys.shown.values() if key.access_key_id not in lost.before
-            )
+            appeared = yield from self._appeared()
             raise self._failed(reason=f"{_LOST} {why}", suspects=appeared) from error
         if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
             suspects = tuple(dict.fromkeys((*view.unheld_suspects, *suspects)))
@@ -283,13 +308,14 @@ class _Delivery:
 
     def _record(self, new: NewAccessKey) -> Steps[None]:
         """Write the record of the key; delete the key if it is refused."""
-        change = _record_of(self.keys, self.view, new.access_key_id, replaces=self.view.held or "")
+        change = _record_of(self.keys, self.view, new.access_key_id)
         try:
             if self.send:
                 yield from self.send(change)
             if change not in self.keys.call.ledger.applied:
                 while not (yield from self.keys.write(change)):
                     pass
+            self.recorded = self.keys.time
         except CwAgentIamError as error:
             yield from self._undo(f"its record was refused: {error}")
 
@@ -361,6 +387,9 @@ class _Delivery:
             why = "it was not confirmed in time to be deleted" if late else str(error)
             reason = f"{reason.rstrip('.')}; and then: {why}"
             raise self._failed(fate="exists", reason=reason) from error
+        if self.recorded:
+            with suppress(CwAgentIamError):  # a rotation forgets the record of a deleted key
+                yield from forget_tags(self.keys, [self._id])
 
     @property
     def _id(self) -> str:
@@ -412,7 +441,11 @@ class _Delivery:
         """
         new = self.keys.new = self._created()
         if new is None:
-            return  # the notes of the call name the request, if it was sent
+            lost = CreateAccessKey(name=self.keys.user_name) in self.keys.call.ledger.unacknowledged
+            for key in (yield from self._appeared()) if lost else ():
+                words = "may have been created by this call, whose reply was lost"
+                told_by(stop).add_note(f"access key {key.access_key_id} {words}")
+            return
         fate = "it may be in the store"
         try:
             held = (yield from self.keys.hold()).access_key_id
@@ -435,7 +468,7 @@ class _Delivery:
 
 
 def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Steps[None]:
-    """Delete a key, confirm that it is deleted, and remove its tags.
+    """Delete a key, and confirm that it is deleted.
 
     Some hosts may not know a *new* one yet, which this call has created.
     """
@@ -452,7 +485,6 @@ def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Step
         if not (yield from keys.call.pause(DENSE, "IAM does not know the access key yet")):
             raise keys.timeout(access_key_id, rounds, began)
     keys.deleted.add(access_key_id)
-    yield from forget_tags(keys, [access_key_id])
 
 
 def forget_tags(keys: UserKeys, ids: list[str]) -> Steps[None]:
@@ -463,8 +495,10 @@ def forget_tags(keys: UserKeys, ids: list[str]) -> Steps[None]:
     yield from keys.write(UntagUser(name=keys.user_name, tag_keys=named))
 
 
-def _record_of(keys: UserKeys, view: KeyView, access_key_id: str, *, replaces: str) -> TagUser:
+def _record_of(keys: UserKeys, view: KeyView, access_key_id: str) -> TagUser:
+    """Return the change that records a key, and which key it replaces."""
+    replaced = "" if view.held in {None, access_key_id} else view.held or ""
     record = Record(
-        access_key_id=access_key_id, since=keys.time, store=view.store, replaces=replaces
+        access_key_id=access_key_id, since=keys.time, store=view.store, replaces=replaced
     )
     return keys.tagging(record)

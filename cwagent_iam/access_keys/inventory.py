@@ -12,14 +12,33 @@ import attrs
 
 from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record, records_in
 from cwagent_iam.access_keys.steps import Blocked, KeyView
+from cwagent_iam.access_keys.verification import regions_of
 from cwagent_iam.changes import ChangeSet, TagUser
 from cwagent_iam.changes.base import tags_text
 from cwagent_iam.errors import Difference, PropagationTimeoutError
-from cwagent_iam.observing import content_of, is_missing, parse_reply, seen_key, send_all_pages
+from cwagent_iam.limits import TAGS
+from cwagent_iam.observing import (
+    Observation,
+    content_of,
+    is_missing,
+    parse_reply,
+    seen_key,
+    send_all_pages,
+)
 from cwagent_iam.reconcile.call import CONFIRMING, COPIES, Call
 from cwagent_iam.reconcile.rules import DENSE, RIVALS
-from cwagent_iam.requests import Hold, Holding, Refusal, Reply, Request, Steps, Wait
-from cwagent_iam.state import SeenKey, User, tags_from
+from cwagent_iam.requests import (
+    MAX_ATTEMPTS,
+    Hold,
+    Holding,
+    Refusal,
+    Reply,
+    Request,
+    Send,
+    Steps,
+    Wait,
+)
+from cwagent_iam.state import SeenKey, State, User, tags_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -69,6 +88,8 @@ class UserKeys:
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
         gone: The id of a held key that no list has shown for the longest lag.
+        before: The ids that were known before the first CreateAccessKey request; `None` if none
+            was sent.
     """
 
     call: Call
@@ -83,6 +104,7 @@ class UserKeys:
     new: NewAccessKey | None = attrs.field(default=None, init=False)
     date: float | None = attrs.field(default=None, init=False)
     gone: str = attrs.field(default="", init=False)
+    before: frozenset[str] | None = attrs.field(default=None, init=False)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -130,10 +152,11 @@ class UserKeys:
                 named = waiting_for or held or ""
                 raise self.timeout("" if named in self.shown else named, rounds, began)
 
-    def list_keys(self) -> Steps[None]:
+    def list_keys(self, attempts: int = MAX_ATTEMPTS) -> Steps[None]:
         """List the keys, without regard to the store: errors can name what any list shows."""
         reads = [Request.of("ListAccessKeys", UserName=self.user_name)] * COPIES
-        outcomes = yield from self._send(reads)
+        outcomes = yield Send(tuple(reads), attempts)
+        self.note_dates(outcomes)
         found = zip(reads, outcomes, strict=True)
         lists = [_keys_in(*each) for each in found if not is_missing(each[1])]
         self.shown |= {key.access_key_id: key for keys in lists for key in keys}
@@ -179,6 +202,11 @@ class UserKeys:
         failure.__cause__ = miss.error if miss else None
         return failure
 
+    def note_dates(self, outcomes: Sequence[Outcome]) -> None:
+        """Set the date from replies."""
+        dates = [each.date for each in outcomes if isinstance(each, Reply) and each.date]
+        self.date = max([*dates, self.date or 0.0]) or None
+
     def heard(self, refusal: Refusal) -> Refusal:
         """Keep *refusal* as the last one, for `timeout`, and return it."""
         self.call.ledger = attrs.evolve(self.call.ledger, last_miss=refusal)
@@ -196,6 +224,8 @@ class UserKeys:
         users = [
             _user_in(*each) for each in zip(reads[::2], outcomes[: len(reads) : 2], strict=True)
         ]
+        shown = Observation(State.of(users[:1]), frozenset({users[0].target.lower()}))
+        self.call.ledger = self.call.ledger.with_observation(shown)
         lists = [
             _keys_in(*each) for each in zip(reads[1::2], outcomes[1 : len(reads) : 2], strict=True)
         ]
@@ -235,8 +265,10 @@ class UserKeys:
         keys += tuple(
             SeenKey(access_key_id=each, active=True, created=self.now) for each in made - ids
         )
-        tags = tags_from({**dict(user.tags), **self.tags})
+        # IAM folds the case of tag keys of users, and a stale read may show another spelling.
+        tags = {key.lower(): value for key, value in (*user.tags, *self.tags.items())}
         adopted = self.existing == "adopt" and not user.owner
+        unbarred = user.managed or adopted or self.existing == "attach"
         return KeyView(
             keys=keys,
             held=self.holding.access_key_id,
@@ -244,7 +276,12 @@ class UserKeys:
             readable=self.holding.readable,
             records=records_in(tags, KEY_TAG),
             suspects=records_in(tags, SUSPECT_TAG),
-            may_write=user.managed or adopted or self.existing == "attach",
+            barrier="verify only"
+            if self.existing == "verify"
+            else None
+            if unbarred
+            else "not managed",
+            has_room_for_record=len(tags) < TAGS,
             now=self.time,
         )
 
@@ -264,17 +301,20 @@ class UserKeys:
         IAM knows the keys of its own account only. STS knows the account of any key, also of a
         deleted one. So a key that IAM does not know was deleted if STS names this account.
         """
-        request = Request.of("GetAccessKeyInfo", AccessKeyId=access_key_id)
-        (outcome,) = yield from self._send([request])
-        if isinstance(outcome, Refusal) and outcome.code == "ValidationError":
-            return None  # it is no id of AWS, such as a placeholder in a file
+        regions = list(regions_of(self.call.partition))
+        while True:
+            request = Request("GetAccessKeyInfo", {"AccessKeyId": access_key_id}, regions.pop(0))
+            (outcome,) = yield from self._send([request])
+            if isinstance(outcome, Refusal) and outcome.code == "ValidationError":
+                return None  # it is no id of AWS, such as a placeholder in a file
+            if isinstance(outcome, Reply) or not regions:
+                break
         account: str = content_of(request, outcome)["Account"]
         return None if account in (user.arn or "").split(":") else f"account {account}"
 
     def _send(self, requests: Sequence[Request]) -> Steps[list[Outcome]]:
         outcomes = yield from send_all_pages(requests)
-        dates = [each.date for each in outcomes if isinstance(each, Reply) and each.date]
-        self.date = max(dates, default=self.date)
+        self.note_dates(outcomes)
         for each in outcomes:
             if isinstance(each, Refusal):
                 self.heard(each)
@@ -306,7 +346,8 @@ def _parse_use(request: Request, outcome: Outcome) -> KeyUse | None:
     if isinstance(outcome, Refusal):
         denied = outcome.code == "AccessDenied" and "on resource: access key" in outcome.message
         unknown = outcome.code in {"NoSuchEntity", "ValidationError"}
-        if unknown or (denied and "because" not in outcome.message):
+        reasons = ("because", "explicit deny")
+        if unknown or (denied and not any(each in outcome.message for each in reasons)):
             return None
     content = content_of(request, outcome)
     return parse_reply(request, lambda: _read_use(content))

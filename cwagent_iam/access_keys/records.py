@@ -15,8 +15,6 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cwagent_iam.state import Tags
-
 KEY_TAG = "cwagent-iam:key:"
 SUSPECT_TAG = "cwagent-iam:suspect:"
 
@@ -51,20 +49,27 @@ class Record:
         words += [f"replaces={self.replaces}"] if self.replaces else []
         if self.changed is not None:
             words.append(f"{'active' if self.active else 'inactive'}={_as_text(self.changed)}")
-        prefix = KEY_TAG if self.store else SUSPECT_TAG
-        return f"{prefix}{self.access_key_id}", " ".join(words)
+        return f"{self.prefix}{self.access_key_id}", " ".join(words)
+
+    @property
+    def prefix(self) -> str:
+        """The part of the tag's key before the id."""
+        return KEY_TAG if self.store else SUSPECT_TAG
 
 
-def records_in(tags: Tags, prefix: str) -> Mapping[str, Record]:
+def records_in(tags: Mapping[str, str], prefix: str) -> Mapping[str, Record]:
     """Return the records among *tags* whose keys begin with *prefix*, by the ids of the keys.
 
-    A tag whose value is malformed is not a record.
+    The keys of tags are in lower case.
+
+    A tag whose value is malformed is not a record; nor is one that names a store as a suspect, or
+    no store as a key.
     """
-    named = {
-        key[len(prefix) :].upper(): value for key, value in tags if key.lower().startswith(prefix)
-    }
-    found = {name: _parse(name, value) for name, value in named.items()}
-    return {name: record for name, record in found.items() if record}
+    named = [
+        (key.removeprefix(prefix).upper(), tags[key]) for key in tags if key.startswith(prefix)
+    ]
+    found = {name: _parse(name, value) for name, value in named}
+    return {name: each for name, each in found.items() if each and each.prefix == prefix}
 
 
 def _parse(access_key_id: str, value: str) -> Record | None:

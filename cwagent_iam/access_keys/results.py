@@ -66,9 +66,17 @@ _WORDS: dict[Obstacle, tuple[str, str]] = {
         "has two access keys, which is the maximum, and {store} holds neither",
         "Check which of them is in use, delete the other, then call again.",
     ),
+    "no room for a record": (
+        "has 50 tags, which is the maximum, so that a new access key cannot be recorded",
+        "Remove a tag from the user, then call again.",
+    ),
     "not managed": (
         "is not managed, so that its access keys are not changed",
         'Choose existing="attach" or existing="adopt" if this library may manage its keys.',
+    ),
+    "verify only": (
+        'has access keys that are not as desired, and existing="verify" changes nothing',
+        'Call without existing="verify" to change them.',
     ),
     "held is inactive": (
         "has an access key that is inactive, and {store} holds it",
@@ -83,7 +91,7 @@ _WORDS: dict[Obstacle, tuple[str, str]] = {
         "Name another store for this user: one store is for one user.",
     ),
     "in the way": (
-        "has a second access key that was not recorded for {store}",
+        "has a second access key that was not recorded for {store}, or is newer than the held one",
         "Check which program uses it, and delete it, so that there is room for a new key.",
     ),
     "nothing to undo": (

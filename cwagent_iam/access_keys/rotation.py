@@ -25,15 +25,12 @@ from cwagent_iam.access_keys.records import Record
 from cwagent_iam.access_keys.results import key_conflict
 from cwagent_iam.access_keys.steps import (
     DAY,
+    NO_PROGRAM,
+    Act,
     Blocked,
     Create,
-    Deactivate,
-    Delete,
-    Keep,
     KeyView,
     Later,
-    Note,
-    Reactivate,
     Terms,
     is_undone,
     step_to_deliver,
@@ -47,7 +44,7 @@ from cwagent_iam.requests import OPERATIONS, Settle, Steps
 
 if TYPE_CHECKING:
     from cwagent_iam.access_keys.inventory import UserKeys
-    from cwagent_iam.access_keys.steps import RotationStep
+    from cwagent_iam.access_keys.steps import Step
     from cwagent_iam.changes import Change
     from cwagent_iam.state import SeenKey
 
@@ -81,7 +78,8 @@ class RotationStatus:
         unheld: All keys of the user that the store does not hold.
         suspects: The keys that a request may have created whose reply was lost.
         can_undo: Whether ``undo=True`` would reactivate a key.
-        restart_needed: Whether the agent must be restarted to use the key in the store.
+        restart_needed: Whether the agent must be restarted to use the key in the store: no program
+            has used it yet, and the agent does not notice a new one. `False` in a preview.
         done: The steps that this call did, in order.
         changes: The changes that this call applied, in order.
         advice: Advice for the caller; empty if there is nothing left to do.
@@ -120,11 +118,11 @@ def preview_rotation(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
     """Return the phase, and the step that a call would begin with. Only reads are sent."""
     view = yield from keys.look()
     step = step_to_rotate(view, terms)
-    if isinstance(step_to_deliver(view), Keep):
+    if isinstance(kept := step_to_deliver(view), Act):
         try:
-            yield from keep(keys, attrs.evolve(view, may_write=False))
+            yield from keep(keys, attrs.evolve(view, barrier="verify only"))
         except KeyConflictError:
-            step = Blocked(obstacle="held does not work", keys=view.keys)
+            step = Blocked(obstacle="held does not work", keys=(kept.key,))
     return _status(view, step, keys, ())
 
 
@@ -157,11 +155,11 @@ class _Rotation:
         while True:
             view = yield from keys.look()
             step = step_to_rotate(view, self.terms)
-            if isinstance(step_to_deliver(view), Keep) and view.held != self.verified:
+            if isinstance(step_to_deliver(view), Act) and view.held != self.verified:
                 if not (yield from keep(keys, view)):
                     continue
                 self.verified = view.held or ""
-                if view.held not in view.records and view.may_write:
+                if view.held not in view.records and view.barrier is None:
                     continue  # it is recorded now, which may decide about the others
             if isinstance(step, Later) or (isinstance(step, Create) and keys.new):
                 yield from self._forget_deleted(view)
@@ -171,19 +169,20 @@ class _Rotation:
     def undo(self) -> Steps[RotationStatus]:
         """Reactivate the inactive key, and do nothing else."""
         view, undone = (yield from self.keys.look()), False
-        while not undone and isinstance(back := step_to_undo(view), Reactivate):
+        while not undone and isinstance(back := step_to_undo(view), Act):
             undone = yield from self._set_active(back.key, view, active=True)
             view = yield from self.keys.look()
         if isinstance(back, Blocked) and not is_undone(view):
             raise key_conflict(self.keys, view, back)
         return (yield from self._status(view, step_to_rotate(view, self.terms)))
 
-    def _status(self, view: KeyView, step: RotationStep) -> Steps[RotationStatus]:
+    def _status(self, view: KeyView, step: Step) -> Steps[RotationStatus]:
         held, keys = view.held_key, self.keys
-        advice = (yield Settle(keys.store)) if held and held.active else Advice()
+        settles = held and held.active and keys.existing != "verify"
+        advice = (yield Settle(keys.store)) if settles else Advice()
         return _status(view, step, keys, tuple(self.done), advice)
 
-    def _do(self, step: RotationStep, view: KeyView) -> Steps[None]:
+    def _do(self, step: Step, view: KeyView) -> Steps[None]:
         keys = self.keys
         match step:
             case Create():
@@ -191,12 +190,12 @@ class _Rotation:
                 if made:
                     self.verified = made.access_key_id
                     self.done.append(f"created and delivered {made.access_key_id}")
-            case Deactivate(key=old):
+            case Act("deactivate", old):
                 yield from self._set_active(old, view, active=False)
-            case Note(key=old):
+            case Act("note", old):
                 yield from keys.write(self._noting(old, view, active=False))
                 self.done.append(f"recorded that {old.access_key_id} is inactive")
-            case Delete(key=old):
+            case Act("delete", old):
                 yield from self._delete(old)
             case _:
                 view = yield from keys.confirm(lambda seen: step_to_rotate(seen, self.terms))
@@ -240,29 +239,30 @@ class _Rotation:
         keys, name = self.keys, key.access_key_id
         view = yield from keys.look_for_long(min(LONGEST_LAG, keys.half))
         step = step_to_rotate(view, self.terms)
-        if isinstance(step, Delete) and step.key.access_key_id == name:
+        if isinstance(step, Act) and (step.verb, step.key.access_key_id) == ("delete", name):
             yield from delete_key(keys, name)
             self.done.append(f"deleted {name}")
+            yield from forget_tags(keys, [name])
 
     def _forget_deleted(self, view: KeyView) -> Steps[None]:
         """Remove the records of keys that no longer exist; a young one may not be shown yet."""
         known = {**view.suspects, **view.records}
         gone = known.keys() - {key.access_key_id for key in view.keys} - {view.held}
         old = sorted(name for name in gone if known[name].since + DAY < view.now)
-        if old and view.may_write:
+        if old and view.barrier is None:
             yield from forget_tags(self.keys, old)
 
 
 def _status(
     view: KeyView,
-    step: RotationStep,
+    step: Step,
     keys: UserKeys,
     done: tuple[str, ...],
     advice: Advice | None = None,
 ) -> RotationStatus:
     phase, next_step, due = _coming(step, view)
     held, told = view.held_key, advice or Advice()
-    created = keys.new is not None
+    unused = held is not None and held.last_service in NO_PROGRAM
     return RotationStatus(
         access_key_id=view.held,
         phase=phase,
@@ -273,21 +273,21 @@ def _status(
         old_key=_old_key(step, view),
         unheld=view.unheld,
         suspects=view.unheld_suspects,
-        can_undo=isinstance(step_to_undo(view), Reactivate),
-        restart_needed=told.redirected or (created and not told.rereads),
+        can_undo=isinstance(step_to_undo(view), Act),
+        restart_needed=told.redirected or (unused and not told.rereads),
         done=done,
         changes=keys.call.ledger.applied,
         advice=told.text,
     )
 
 
-def _old_key(step: RotationStep, view: KeyView) -> SeenKey | None:
-    if isinstance(step, (Deactivate, Note, Delete)):
+def _old_key(step: Step, view: KeyView) -> SeenKey | None:
+    if isinstance(step, Act):
         return step.key
     return next(iter(view.unheld_suspects or view.unheld), None)
 
 
-def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, float | None]:
+def _coming(step: Step, view: KeyView) -> tuple[RotationPhase, str, float | None]:
     """Return the phase, the next step, and when it is due; after an undo it may be due already."""
     phase: RotationPhase
     due = view.now
@@ -296,10 +296,8 @@ def _coming(step: RotationStep, view: KeyView) -> tuple[RotationPhase, str, floa
             phase, due = step.phase, step.due
         case Create():
             phase = "current"
-        case Deactivate():
-            phase = "settling"
-        case Delete() | Note():
-            phase = "grace"
+        case Act(verb):
+            phase = "settling" if verb == "deactivate" else "grace"
         case Blocked(keys=keys, obstacle=obstacle):
             names = " or ".join(key.access_key_id for key in keys)
             return "blocked", f"decide about {names or 'the store'}: {obstacle}", None

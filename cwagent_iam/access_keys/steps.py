@@ -43,15 +43,23 @@ ON_ITS_WAY = 3600.0
 OWN_USE = 900.0
 """How long after the verification of a key IAM may report that verification as its last use."""
 
+SLOW = 300.0
+"""How long after its record a key may be verified, in seconds; otherwise it is recorded again."""
+
 TOLERANCE = 2.0
 """The tolerance for differences between AWS's clocks and for rounded dates, in seconds."""
+
+NO_PROGRAM = frozenset({"", "N/A", "sts"})
+"""The services of the last use that do not prove that a program uses a key: we verify with STS."""
 
 Phase: TypeAlias = Literal["current", "settling", "grace"]
 """No rotation is due; the old key may be in use; or the old key is inactive, but not deleted."""
 
 Obstacle: TypeAlias = Literal[
     "no room",
+    "no room for a record",
     "not managed",
+    "verify only",
     "held is inactive",
     "held does not work",
     "held is another user's",
@@ -72,7 +80,8 @@ class KeyView:
         owner: The owner of the held key, if that is another user or another account.
         records: The records of keys, by id.
         suspects: The tags of suspects, by id.
-        may_write: Whether ownership permits this call to change the keys of the user.
+        barrier: Why this call must not change the keys of the user; `None` if it may.
+        has_room_for_record: Whether the user can have one more tag.
         now: The current time.
     """
 
@@ -83,7 +92,8 @@ class KeyView:
     owner: str | None = None
     records: Mapping[str, Record] = attrs.field(factory=dict)
     suspects: Mapping[str, Record] = attrs.field(factory=dict)
-    may_write: bool = True
+    barrier: Literal["not managed", "verify only"] | None = None
+    has_room_for_record: bool = True
     now: float
 
     @property
@@ -118,22 +128,6 @@ class Terms:
     settle: float
     grace: float
     now: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class _OnKey:
-    """A step about one key.
-
-    Attributes:
-        key: The key.
-    """
-
-    key: SeenKey
-
-
-@attrs.frozen(kw_only=True)
-class Keep(_OnKey):
-    """The step that changes nothing: the held key exists and is active."""
 
 
 @attrs.frozen(kw_only=True)
@@ -173,59 +167,54 @@ class Later:
     due: float
 
 
-@attrs.frozen(kw_only=True)
-class Deactivate(_OnKey):
-    """The step that records the time, then deactivates the old key."""
+@attrs.frozen
+class Act:
+    """A step about one key.
+
+    Attributes:
+        verb: ``"keep"`` changes nothing: the held key exists and is active. ``"note"`` records the
+            missing time from which the grace period of an inactive key counts.
+        key: The key.
+    """
+
+    verb: Literal["keep", "deactivate", "note", "delete", "reactivate"]
+    key: SeenKey
 
 
-@attrs.frozen(kw_only=True)
-class Note(_OnKey):
-    """The step that records the missing time: the grace period of the inactive key starts now."""
+Step: TypeAlias = Act | Create | Blocked | Later
 
 
-@attrs.frozen(kw_only=True)
-class Delete(_OnKey):
-    """The step that deletes the old key."""
-
-
-@attrs.frozen(kw_only=True)
-class Reactivate(_OnKey):
-    """The step that records the time, then reactivates the inactive key."""
-
-
-DeliveryStep: TypeAlias = Keep | Create | Blocked
-RotationStep: TypeAlias = Create | Blocked | Later | Deactivate | Note | Delete
-
-
-def step_to_deliver(view: KeyView) -> DeliveryStep:
+def step_to_deliver(view: KeyView) -> Act | Create | Blocked:
     """Return the step to an active key in the store; it never deactivates or deletes a key."""
     held = view.held_key
     if held is not None:
         inactive = Blocked(obstacle="held is inactive", keys=(held,))
-        return Keep(key=held) if held.active else inactive
+        return Act("keep", held) if held.active else inactive
     if view.owner is not None:
         return Blocked(obstacle="held is another user's")
-    if not view.may_write:
-        return Blocked(obstacle="not managed", keys=view.keys)
+    if view.barrier:
+        return Blocked(obstacle=view.barrier, keys=view.keys)
     if len(view.keys) >= MOST_KEYS:
         return Blocked(obstacle="no room", keys=view.keys)
+    if not view.has_room_for_record:
+        return Blocked(obstacle="no room for a record")
     return Create(replacing=view.held)
 
 
-def step_to_rotate(view: KeyView, terms: Terms) -> RotationStep:
+def step_to_rotate(view: KeyView, terms: Terms) -> Step:
     """Return the step that is due, or the time of the next one."""
     step = _due(view, terms)
-    if view.may_write or isinstance(step, (Blocked, Later)):
+    if view.barrier is None or isinstance(step, (Blocked, Later)):
         return step
-    return Blocked(obstacle="not managed", keys=view.keys)
+    return Blocked(obstacle=view.barrier, keys=view.keys)
 
 
-def _due(view: KeyView, terms: Terms) -> RotationStep:
+def _due(view: KeyView, terms: Terms) -> Step:
     first = step_to_deliver(view)
     suspects = view.unheld_suspects
     if isinstance(first, Blocked) and first.obstacle == "no room" and suspects:
         return _retirement(view, suspects[0], None, terms)
-    if not isinstance(first, Keep):
+    if not isinstance(first, Act):
         return first
     held = first.key
     for other in view.unheld:
@@ -234,20 +223,25 @@ def _due(view: KeyView, terms: Terms) -> RotationStep:
     due = view.now if terms.now else held.created + terms.max_age
     if due > view.now:
         return Later(phase="current", due=due)
-    if view.unheld:
-        return Blocked(obstacle="in the way", keys=view.unheld)
+    if view.unheld or not view.has_room_for_record:
+        obstacle: Obstacle = "in the way" if view.unheld else "no room for a record"
+        return Blocked(obstacle=obstacle, keys=view.unheld)
     return Create(replacing=view.held)
 
 
-def step_to_undo(view: KeyView) -> Reactivate | Blocked:
-    """Return the step that reactivates the one inactive key that this library may change."""
+def step_to_undo(view: KeyView) -> Act | Blocked:
+    """Return the step that reactivates the held key, or the only other one that is inactive.
+
+    Keys that this library has not recorded stay as they are.
+    """
     known = {view.held, *view.records, *view.suspects}
     inactive = [key for key in view.keys if not key.active and key.access_key_id in known]
-    if len(inactive) != 1:
+    held = [key for key in inactive if key.access_key_id == view.held]
+    if len(held or inactive) != 1:
         return Blocked(obstacle="nothing to undo", keys=view.keys)
-    if not view.may_write:
-        return Blocked(obstacle="not managed", keys=view.keys)
-    return Reactivate(key=inactive[0])
+    if view.barrier:
+        return Blocked(obstacle=view.barrier, keys=view.keys)
+    return Act("reactivate", (held or inactive)[0])
 
 
 def is_undone(view: KeyView) -> bool:
@@ -267,9 +261,7 @@ def _is_retiring(view: KeyView, other: SeenKey, held: SeenKey) -> bool:
     return other.created < held.created or other.last_used is None
 
 
-def _retirement(
-    view: KeyView, other: SeenKey, held: SeenKey | None, terms: Terms
-) -> Deactivate | Note | Delete | Later:
+def _retirement(view: KeyView, other: SeenKey, held: SeenKey | None, terms: Terms) -> Act | Later:
     """Return the step that retires *other*, or when it is due."""
     record = view.records.get(other.access_key_id)
     suspect = view.suspects.get(other.access_key_id) if record is None else None
@@ -280,18 +272,20 @@ def _retirement(
         moments = [other.created, other.last_used, since]
         moments += [held.created] if held else []
         moments += [suspect.since] if suspect else []
-        due = max(moment for moment in moments if moment is not None) + settle
+        # The dates of replies are rounded to seconds, so that one may seem to be in the future.
+        last = min(view.now, max(moment for moment in moments if moment is not None))
+        due = last + settle
         if held and not suspect and other.created >= held.created:
             due = max(due, other.created + ON_ITS_WAY)
     elif since is None:
-        return Note(key=other)
+        return Act("note", other)
     else:
         due = since + terms.grace
     if held and not _is_proved(view, held):
         due = max(due, view.now + max(terms.settle, ON_ITS_WAY))
     if due > view.now:
         return Later(phase="settling" if other.active else "grace", due=due)
-    return Deactivate(key=other) if other.active else Delete(key=other)
+    return Act("deactivate" if other.active else "delete", other)
 
 
 def _is_proved(view: KeyView, held: SeenKey) -> bool:
@@ -300,32 +294,28 @@ def _is_proved(view: KeyView, held: SeenKey) -> bool:
     IAM reports the last use only. STS was used to verify the key when it was created.
     """
     record = view.records.get(held.access_key_id)
-    verified = max(held.created, record.since if record else 0.0) + OWN_USE
-    used = held.last_used is not None
-    elsewhere = held.last_service not in {"", "N/A", "sts"}
-    return view.readable or (used and (elsewhere or (held.last_used or 0.0) > verified))
+    verified = max(held.created, record.since if record else 0.0) + SLOW + OWN_USE
+    elsewhere = held.last_service not in NO_PROGRAM
+    return view.readable or elsewhere or (held.last_used or 0.0) > verified
 
 
-@attrs.frozen(kw_only=True)
-class LostRequest:
-    """A CreateAccessKey request whose reply was lost.
+def suspects_in(
+    view: KeyView, before: frozenset[str], since: float, until: float
+) -> tuple[SeenKey, ...]:
+    """Return the keys that a CreateAccessKey request may have created whose reply was lost.
 
-    Attributes:
-        before: The ids of the keys that were known before.
+    They are new, in no store, and without a record.
+
+    Args:
+        view: What was seen after it.
+        before: The ids of the keys that were known before it.
         since: The date of the last reply before it, by AWS's clock.
         until: The date of the first reply after it, by AWS's clock.
     """
-
-    before: frozenset[str]
-    since: float
-    until: float
-
-    def suspects(self, view: KeyView) -> tuple[SeenKey, ...]:
-        """Return the keys that it may have created: new, in no store, and without a record."""
-        first, last = self.since - TOLERANCE, self.until + TOLERANCE
-        known = self.before | view.records.keys()
-        return tuple(
-            key
-            for key in view.unheld
-            if key.access_key_id not in known and first <= key.created <= last
-        )
+    first, last = since - TOLERANCE, until + TOLERANCE
+    known = before | view.records.keys()
+    return tuple(
+        key
+        for key in view.unheld
+        if key.access_key_id not in known and first <= key.created <= last
+    )

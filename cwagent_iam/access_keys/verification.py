@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cwagent_iam.access_keys.steps import DAY
 from cwagent_iam.events import KeyVerified
-from cwagent_iam.reconcile.call import COPIES
+from cwagent_iam.reconcile.call import CONFIRMING, COPIES
 from cwagent_iam.reconcile.rules import DENSE
-from cwagent_iam.requests import STORE_CHANGED, Emit, Refusal, Verify
+from cwagent_iam.requests import STORE_CHANGED, Emit, Refusal, Verify, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,20 +37,28 @@ _UNKNOWN = "InvalidClientTokenId"
 _DECISIVE = {STORE_CHANGED, "SignatureDoesNotMatch"}
 
 
+def regions_of(partition: str) -> tuple[str, ...]:
+    """Return the Regions to ask STS in: first that of the other clients, which is empty."""
+    return tuple(dict.fromkeys(("", _REGIONS.get(partition, ""))))
+
+
 def verify(
-    keys: UserKeys, access_key_id: str, new: NewAccessKey | None = None
+    keys: UserKeys, access_key_id: str, new: NewAccessKey | None = None, age: float = 0.0
 ) -> Steps[Refusal | None]:
     """Verify the key in the store; return why AWS does not accept it, or `None` if it does.
 
     A key fails only if the Region of the other clients and one that every account has enabled both
-    reject it. A *new* key, which this call has created, is verified by several answers.
+    reject it. A *new* key, which this call has created, is verified by several answers. That AWS
+    does not know a key of more than a day's *age*, in seconds, is confirmed as a conflict is.
     """
-    regions = ["", *filter(None, [_REGIONS.get(keys.call.partition)])]
+    regions = regions_of(keys.call.partition)
     began, rounds = keys.waited, 0
     while True:
         refusals: list[Refusal] = []
         for region in regions:
-            wrong = _rejection(keys.user_name, (yield _effect(keys, access_key_id, new, region)))
+            outcomes = yield _effect(keys, access_key_id, new, region)
+            keys.note_dates(outcomes)
+            wrong = _rejection(keys.user_name, outcomes)
             if wrong is None:
                 if new:
                     yield Emit(KeyVerified(access_key_id=access_key_id, looks=COPIES))
@@ -61,7 +70,12 @@ def verify(
         final = [each for each in refusals if each.code != _UNKNOWN and not each.transient]
         if len(final) == len(refusals):
             return final[0]
-        if not (yield from keys.call.pause(DENSE, "AWS does not accept the access key yet")):
+        reason = "AWS does not accept the access key yet"
+        if age > DAY and not any(each.transient for each in refusals):
+            if rounds == len(CONFIRMING):
+                return refusals[0]
+            yield from keys.call.wait(Wait(CONFIRMING[rounds], CONFIRMING[rounds], reason))
+        elif not (yield from keys.call.pause(DENSE, reason)):
             raise keys.timeout(access_key_id, rounds, began)
 
 

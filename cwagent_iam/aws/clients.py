@@ -104,39 +104,46 @@ class Clients:
     ec2: Any = None
     max_in_flight: int = 8
     sts: Any = None
-    _built: dict[str, Any] = attrs.field(factory=dict, init=False)
+    _built: dict[tuple[str, str], Any] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep the clients that were handed in."""
         handed = {"iam": self.iam, "ec2": self.ec2, "sts": self.sts}
-        self._built |= {service: client for service, client in handed.items() if client is not None}
+        self._built |= {
+            (service, ""): client for service, client in handed.items() if client is not None
+        }
 
-    def of(self, service: Service) -> Any:
+    def of(self, service: Service, region: str = "") -> Any:
         """Return the client for a service; build it at first use.
+
+        Args:
+            service: The service.
+            region: The Region. Default: that of the session, or of the client that was handed in.
 
         Raises:
             IntentError: If EC2's Region or account is unknown: only `iam` was handed in, or the
                 session has no Region.
             Exception: As boto3 raises it, if the session's settings are incomplete.
         """
-        if service not in self._built:
+        place = service, region
+        if place not in self._built:
             if service == "ec2" and self.iam is not None and self.session is None:
                 raise _unknown_ec2()
             try:
-                self._built[service] = self.build(service)
+                self._built[place] = self.build(service, region)
             except NoRegionError:
                 if service == "ec2":
                     raise _unknown_ec2() from None
                 raise
-        return self._built[service]
+        return self._built[place]
 
     def build(self, service: Service, region: str = "", **credentials: str) -> Any:
         """Build a new client for *service* that signs with *credentials*.
 
         Args:
             service: The service.
-            region: The Region. Default: that of the session, or of `iam`. Ignored if `sts` was
-                handed in.
+            region: The Region. Default: that of the session, or of `iam`. Ignored if an `sts` was
+                handed in whose endpoint is an emulator's.
             credentials: ``aws_access_key_id`` and ``aws_secret_access_key``. Default: the
                 credentials that the other clients sign with.
 
@@ -147,8 +154,10 @@ class Clients:
             options = {"region_name": region, **credentials} if region else credentials
             if service == "sts" and self.sts is not None:
                 meta = self.sts.meta
-                options = {"region_name": meta.region_name, **credentials}
-                return self._build_beside(self.sts, service, options, meta.endpoint_url)
+                own = {"region_name": meta.region_name, **credentials}
+                if not region or _is_emulator(self.sts):
+                    return self._build_beside(self.sts, service, own, meta.endpoint_url)
+                return self._build_beside(self.sts, service, options, None)
             if self.iam is None:
                 session = self.session or boto3
                 return session.client(service, config=self._config(), **options)

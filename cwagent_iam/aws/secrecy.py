@@ -45,11 +45,11 @@ def _is_shown(_record: logging.LogRecord) -> bool:
 
 
 def bare(error: _E) -> _E:
-    """Remove from *error*, and from its causes, the frames and the contexts."""
-    seen: BaseException | None = error
-    while seen is not None:
-        seen.__traceback__ = seen.__context__ = None
-        seen = seen.__cause__
+    """Remove the frames and the contexts from *error*, its causes and the members of a group."""
+    for inner in (error.__cause__, *getattr(error, "exceptions", ())):
+        if inner is not None:
+            bare(inner)
+    error.__traceback__ = error.__context__ = None
     return error
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from botocore import xform_name
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError, HTTPClientError
 from botocore.parsers import ResponseParserError
 
 from cwagent_iam.aws.outcomes import metadata_in, refusal_of
@@ -47,7 +47,7 @@ def attempt(client: Any, request: Request, record: Callable[[Outcome], object]) 
         record(Refusal(code=None, message=f"The client has no method {method}."))
     elif request.row.secret:
         with quiet():
-            _attempt_sealed(client, request, lambda outcome: record(_unquoted(outcome)))
+            _attempt_sealed(client, request, lambda outcome: record(unquoted(outcome)))
     else:
         _attempt(client, request, record)
 
@@ -94,13 +94,15 @@ def _seal(key: Any) -> None:
         key["SecretAccessKey"] = SecretAccessKey(key["SecretAccessKey"])
 
 
-def _unquoted(outcome: Outcome) -> Outcome:
+def unquoted(outcome: Outcome) -> Outcome:
     """Return *outcome* without frames, and without a message that may quote a secret."""
     if isinstance(outcome, Reply) or outcome.error is None:
         return outcome
     error: BaseException = bare(outcome.error)
-    quotes = outcome.code is None and outcome.transient != "unreachable"
-    if quotes and not isinstance(outcome, Unsent):
+    safe = outcome.transient == "unreachable" or (
+        isinstance(outcome, Unsent) and isinstance(error, BotoCoreError)
+    )
+    if outcome.code is None and not safe:
         error = HTTPClientError(error=type(error).__name__)
         return attrs.evolve(outcome, message=str(error), error=error)
     return attrs.evolve(outcome, error=error)

@@ -43,7 +43,7 @@ def hold(effect: Hold, name: str) -> Holding:
             is asked and could not be written.
     """
     store: Any = effect.store
-    name = name or _guarded(store, type(store).__name__, "named", lambda: str(store))
+    name = name or _name_of(store)
     held = _guarded(store, name, "read", store.held)
     if held is not None and not (isinstance(held, str) and _ID.fullmatch(held)):
         problem = "it holds something other than the id of an access key: empty it, or name another"
@@ -53,7 +53,7 @@ def hold(effect: Hold, name: str) -> Holding:
     return Holding(
         access_key_id=held,
         name=name,
-        fingerprint=_fingerprint(store, name),
+        fingerprint=hashlib.sha256(_identity_of(store, name).encode()).hexdigest()[:16],
         readable=isinstance(store, ReadableKeyStore),
     )
 
@@ -111,7 +111,10 @@ def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
 
 def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:
     found = store.secret()
-    return SecretAccessKey(found) if isinstance(found, str) and found else (found or None)
+    secret = SecretAccessKey(found) if isinstance(found, str) else found
+    # botocore's error about any other text would quote it.
+    fits = isinstance(secret, SecretAccessKey) and re.fullmatch(r"[!-~]+", secret.reveal())
+    return secret if fits else None
 
 
 def _guarded(store: object, name: str, verb: str, call: Callable[[], _T]) -> _T:
@@ -125,26 +128,45 @@ def _guarded(store: object, name: str, verb: str, call: Callable[[], _T]) -> _T:
             failure = bare(error)
         else:
             failure = StoreError(store=name, problem=f"it cannot be {verb} ({_place(error)})")
-    except BaseException as error:  # noqa: BLE001 - an interrupt has frames too
-        failure = bare(error)
+    except BaseException as error:  # noqa: BLE001 - an interrupt has words and frames too
+        failure = _wordless(error)
     raise failure
+
+
+def _wordless(error: BaseException) -> BaseException:
+    """Return an interrupt of the same type, without the words and frames of *error*."""
+    if isinstance(error, SystemExit):
+        return SystemExit(error.code if isinstance(error.code, int) else 1)
+    try:
+        return type(error)()
+    except TypeError:  # such as a group, which needs arguments
+        return KeyboardInterrupt()
 
 
 def _place(error: Exception) -> str:
     """Return the type of an exception and the line that raised it, without its words."""
-    number = (error.errno or 0) if isinstance(error, OSError) else 0
-    code = f" {errno.errorcode[number]}" if number in errno.errorcode else ""
+    number = error.errno if isinstance(error, OSError) else None
+    code = (
+        f" {errno.errorcode[number]}"
+        if isinstance(number, int) and number in errno.errorcode
+        else ""
+    )
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__}{code} in {frames[-1].filename}, line {frames[-1].lineno}"
 
 
-def _fingerprint(store: object, name: str) -> str:
-    """Return a hash of what tells a store from others; of its type, if it has no name.
+def _name_of(store: object) -> str:
+    """Return the name of a store; that of its type if it has no ``__str__``.
 
-    A repr is not a name: it may show an address in memory, or the key that the store holds.
+    A repr is not a name: it may show an address in memory, or the secret that the store holds.
     """
+    kind = type(store)
+    if kind.__str__ is object.__str__:
+        return kind.__qualname__
+    return _guarded(store, kind.__qualname__, "named", lambda: str(store))
+
+
+def _identity_of(store: object, name: str) -> str:
+    """Return what tells a store from others: its attribute ``identity``, or its name."""
     identity = _guarded(store, name, "named", lambda: getattr(store, "identity", None))
-    if not isinstance(identity, str):
-        named = type(store).__str__ is not object.__str__
-        identity = name if named else type(store).__qualname__
-    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return identity if isinstance(identity, str) else name

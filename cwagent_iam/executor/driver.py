@@ -12,6 +12,7 @@ import attrs
 from cwagent_iam.arguments import refuse
 from cwagent_iam.aws.clients import Clients
 from cwagent_iam.aws.secrecy import sealed
+from cwagent_iam.aws.sender import unquoted
 from cwagent_iam.changes import Result
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
@@ -236,7 +237,7 @@ class Executor:
         requests = (Request.of("GetCallerIdentity"),) * effect.copies
         try:
             try:
-                return transport.send(requests)
+                return tuple(map(unquoted, transport.send(requests)))
             finally:
                 custody.forget(client)
         finally:

@@ -124,7 +124,7 @@ class Transport:
     def _client(self, request: Request) -> Any:
         """Return the client for *request*, or an `Unsent` if it cannot be built."""
         try:
-            return self.clients.of(request.row.service)
+            return self.clients.of(request.row.service, request.region)
         except Exception as error:  # noqa: BLE001 - settings and credential providers may raise anything
             return unsent_of(error)
 
