@@ -376,7 +376,8 @@ class World:
         Args:
             steps: The generator.
             stop_at: The place of the effect that is interrupted; none by default.
-            sent: How many requests of an interrupted `Send` are carried out before that.
+            sent: How many requests of an interrupted `Send` are carried out before that. Any other
+                effect is performed before that if this is not 0.
         """
         came: Any = None
         try:
@@ -402,6 +403,8 @@ class World:
                 effect.requests, (*done, *[None] * (len(effect.requests) - len(done)))
             )
             error.__cause__ = stop
+        elif sent:
+            self.perform(effect)
         try:
             effect = steps.throw(error)
             while True:

@@ -52,6 +52,7 @@ class KeyWorld(World):
         written: Called in place of a write to the store, if it is given.
         secrets: The secret of each key that was ever created, by its id.
         delivered: The ids that were delivered, in order.
+        sealed: The secrets of the replies to this call.
     """
 
     shelf: tuple[str, str] | None = None
@@ -59,12 +60,18 @@ class KeyWorld(World):
     written: Callable[[str, str], object] | None = None
     secrets: dict[str, str] = attrs.field(factory=dict)
     delivered: list[str] = attrs.field(factory=list)
+    sealed: list[SecretAccessKey] = attrs.field(factory=list)
 
     @property
     def keys(self) -> dict[str, str]:
         """The status of each key of the user, by its id."""
         user = self.things.get(TARGET, {"keys": []})
         return {each["AccessKeyId"]: each["Status"] for each in user["keys"]}
+
+    @property
+    def readable_secrets(self) -> list[SecretAccessKey]:
+        """The secrets that this call has not forgotten."""
+        return [each for each in self.sealed if each._text is not None]  # noqa: SLF001
 
     @property
     def tags(self) -> dict[str, str]:
@@ -147,7 +154,8 @@ class KeyWorld(World):
         outcome = World.answer(self, request)
         if isinstance(outcome, Reply) and request.operation == "CreateAccessKey":
             made = outcome.content["AccessKey"]
-            made["SecretAccessKey"] = SecretAccessKey(made["SecretAccessKey"])
+            self.sealed.append(SecretAccessKey(made["SecretAccessKey"]))
+            made["SecretAccessKey"] = self.sealed[-1]
         return outcome
 
     def perform(self, effect: Effect) -> Any:

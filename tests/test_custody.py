@@ -403,12 +403,15 @@ class TestClient:
     @pytest.mark.parametrize(
         "store",
         [
-            *(OpenBox((NAME, each)) for each in ("", None, b"hush", 7, "hush\n", "h\xfcsh", "h sh")),
+            *(
+                OpenBox((NAME, each))
+                for each in ("", None, b"hush", 7, "hush\n", "h\xfcsh", "h sh")
+            ),
             Box((NAME, "x")),
         ],
     )
     def test_no_secret(self, store: Any) -> None:
-        """Without a text that can be a secret no client is built: errors about it would quote it."""
+        """No client is built without a text that can be a secret: errors would quote it."""
         outcome = verify(store)
         assert outcome == Refusal(code=None, message="the store holds no secret")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -44,6 +45,32 @@ def interrupted(call: Callable[[], object]) -> KeyboardInterrupt | None:
     except KeyboardInterrupt as stop:
         return stop
     return None
+
+
+class Tracer:
+    """A trace function that interrupts at one line of the core, once a key was asked for."""
+
+    def __init__(self, world: KeyWorld, number: int) -> None:
+        """Interrupt at the line of this *number*."""
+        self.world, self.left = world, number
+
+    def __enter__(self) -> None:
+        """Begin."""
+        sys.settrace(self.trace)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        sys.settrace(None)
+
+    def trace(self, frame: Any, event: str, _argument: object) -> Any:
+        """Count lines."""
+        if not frame.f_code.co_filename.endswith(("access_keys/delivery.py", "reconcile/call.py")):
+            return None
+        if event == "line" and self.world.sealed:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self.trace
 
 
 def works(world: KeyWorld) -> bool:
@@ -152,10 +179,30 @@ def test_interrupts(sent: int) -> None:
         if not stop:
             break
         assert named(world, stop)
+        assert not world.readable_secrets
         after = world.later(DAY)
         after.deliver()
         assert works(after)
     assert place > 10
+
+
+def deliver(world: KeyWorld) -> None:
+    """Make the call that creates the first key."""
+    world.deliver()
+
+
+@pytest.mark.parametrize("call", [deliver, KeyWorld.rotate])
+def test_every_line(call: Callable[[KeyWorld], object]) -> None:
+    """After an interrupt at any line no key is unnamed, and no secret can be read."""
+    for number in range(1, 1000):
+        world = KeyWorld() if call is deliver else delivered(31 * DAY)
+        with Tracer(world, number):
+            stop = interrupted(lambda: call(world))  # noqa: B023
+        assert named(world, stop)
+        assert not world.readable_secrets
+        if not stop:
+            break
+    assert number > 100
 
 
 def test_interrupted_rotation() -> None:

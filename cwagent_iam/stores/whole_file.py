@@ -76,15 +76,14 @@ class WholeFile:
         self._check_folder()
         lock = self._beside("lock")
         try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
+            # An object, which is closed even if an interrupt comes before the `with`.
+            file = os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600), "rb")
         except OSError as error:
             self.refuse(f"its lock file {lock.name} cannot be created: {error.strerror}", error)
-        try:
-            self._wait_for(handle)
+        with file:
+            self._wait_for(file.fileno())
             self._sweep()
             yield
-        finally:
-            os.close(handle)
 
     def try_out(self, content: bytes) -> None:
         """Perform all steps of `replace`, except for the replacement."""
