@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
@@ -13,11 +12,15 @@ from cwagent_iam.errors import CwAgentIamError, KeyConflictError
 from cwagent_iam.requests import Emit, Send
 from tests.core import BUSY, DENIED, THROTTLED, Lost, operations
 from tests.core_keys import TERMS, KeyWorld, delivered, script
+from tests.tracing import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.core import Answer
+
+
+CORE = ("access_keys/delivery.py", "reconcile/call.py")
 
 
 def waves(world: KeyWorld) -> list[list[str]]:
@@ -45,32 +48,6 @@ def interrupted(call: Callable[[], object]) -> KeyboardInterrupt | None:
     except KeyboardInterrupt as stop:
         return stop
     return None
-
-
-class Tracer:
-    """A trace function that interrupts at one line of the core, once a key was asked for."""
-
-    def __init__(self, world: KeyWorld, number: int) -> None:
-        """Interrupt at the line of this *number*."""
-        self.world, self.left = world, number
-
-    def __enter__(self) -> None:
-        """Begin."""
-        sys.settrace(self.trace)
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        sys.settrace(None)
-
-    def trace(self, frame: Any, event: str, _argument: object) -> Any:
-        """Count lines."""
-        if not frame.f_code.co_filename.endswith(("access_keys/delivery.py", "reconcile/call.py")):
-            return None
-        if event == "line" and self.world.sealed:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self.trace
 
 
 def works(world: KeyWorld) -> bool:
@@ -196,7 +173,7 @@ def test_every_line(call: Callable[[KeyWorld], object]) -> None:
     """After an interrupt at any line no key is unnamed, and no secret can be read."""
     for number in range(1, 1000):
         world = KeyWorld() if call is deliver else delivered(31 * DAY)
-        with Tracer(world, number):
+        with Tracer(CORE, number, lambda: bool(world.sealed)):  # noqa: B023
             stop = interrupted(lambda: call(world))  # noqa: B023
         assert named(world, stop)
         assert not world.readable_secrets

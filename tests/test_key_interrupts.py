@@ -7,7 +7,6 @@ interrupt keeps alive shows a secret. `tests/test_key_core.py` has the lines of 
 from __future__ import annotations
 
 import itertools
-import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -21,6 +20,7 @@ from cwagent_iam.key_stores import NewAccessKey, SecretAccessKey
 from cwagent_iam.requests import Deliver, Interrupted, Outcome, Reply, Request, Send
 from cwagent_iam.testing import laggy_iam
 from tests.canary import Canary, check, listening, played, texts_in
+from tests.tracing import Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,32 +70,6 @@ def test_after_every_effect(tmp_path: Path) -> None:
         lambda number: interrupted(tmp_path / "c", number), itertools.count()
     )
     assert len(list(counted)) > 15
-
-
-class Tracer:
-    """A trace function that interrupts at one line of some files."""
-
-    def __init__(self, files: tuple[str, ...], number: int) -> None:
-        """Interrupt at the line of this *number*."""
-        self.files, self.left = files, number
-
-    def __enter__(self) -> None:
-        """Begin."""
-        sys.settrace(self.trace)
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        sys.settrace(None)
-
-    def trace(self, frame: Any, event: str, _argument: object) -> Any:
-        """Count lines."""
-        if not frame.f_code.co_filename.endswith(self.files):
-            return None
-        if event == "line":
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self.trace
 
 
 def every_line(files: tuple[str, ...], call: Callable[[], object]) -> list[BaseException | None]:

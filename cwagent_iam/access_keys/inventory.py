@@ -12,7 +12,6 @@ import attrs
 
 from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record, records_in
 from cwagent_iam.access_keys.steps import Blocked, KeyView
-from cwagent_iam.access_keys.verification import regions_of
 from cwagent_iam.changes import ChangeSet, TagUser
 from cwagent_iam.changes.base import tags_text
 from cwagent_iam.errors import Difference, PropagationTimeoutError
@@ -25,6 +24,7 @@ from cwagent_iam.observing import (
     seen_key,
     send_all_pages,
 )
+from cwagent_iam.policies.partitions import sts_regions
 from cwagent_iam.reconcile.call import CONFIRMING, COPIES, Call
 from cwagent_iam.reconcile.rules import DENSE, RIVALS
 from cwagent_iam.requests import (
@@ -301,7 +301,7 @@ class UserKeys:
         IAM knows the keys of its own account only. STS knows the account of any key, also of a
         deleted one. So a key that IAM does not know was deleted if STS names this account.
         """
-        regions = list(regions_of(self.call.partition))
+        regions = list(sts_regions(self.call.partition))
         while True:
             request = Request("GetAccessKeyInfo", {"AccessKeyId": access_key_id}, regions.pop(0))
             (outcome,) = yield from self._send([request])

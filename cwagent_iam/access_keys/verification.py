@@ -6,40 +6,22 @@ from typing import TYPE_CHECKING
 
 from cwagent_iam.access_keys.steps import DAY
 from cwagent_iam.events import KeyVerified
+from cwagent_iam.policies.partitions import sts_regions
 from cwagent_iam.reconcile.call import CONFIRMING, COPIES
 from cwagent_iam.reconcile.rules import DENSE
 from cwagent_iam.requests import STORE_CHANGED, Emit, Refusal, Verify, Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from cwagent_iam.access_keys.inventory import UserKeys
     from cwagent_iam.key_stores import NewAccessKey
     from cwagent_iam.requests import Outcome, Steps
 
-_REGIONS: Mapping[str, str] = {
-    "aws": "us-east-1",
-    "aws-cn": "cn-north-1",
-    "aws-eusc": "eusc-de-east-1",
-    "aws-iso": "us-iso-east-1",
-    "aws-iso-b": "us-isob-east-1",
-    "aws-iso-e": "eu-isoe-west-1",
-    "aws-iso-f": "us-isof-south-1",
-    "aws-us-gov": "us-gov-west-1",
-}
-"""A Region of each partition that every account has enabled. STS of an opt-in Region refuses the
-keys of all other accounts, with the code for an unknown key (IAM user guide, "Manage AWS STS in an
-AWS Region")."""
-
 # The key is unknown in that Region, or too new; or another host refuses.
 _UNKNOWN = "InvalidClientTokenId"
 # AWS knows the id, and has computed another signature; no waiting resolves that.
 _DECISIVE = {STORE_CHANGED, "SignatureDoesNotMatch"}
-
-
-def regions_of(partition: str) -> tuple[str, ...]:
-    """Return the Regions to ask STS in: first that of the other clients, which is empty."""
-    return tuple(dict.fromkeys(("", _REGIONS.get(partition, ""))))
 
 
 def verify(
@@ -51,7 +33,7 @@ def verify(
     reject it. A *new* key, which this call has created, is verified by several answers. That AWS
     does not know a key of more than a day's *age*, in seconds, is confirmed as a conflict is.
     """
-    regions = regions_of(keys.call.partition)
+    regions = sts_regions(keys.call.partition)
     began, rounds = keys.waited, 0
     while True:
         refusals: list[Refusal] = []
