@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
 from cwagent_iam.differ import diff
+from cwagent_iam.errors import StoreError
 from cwagent_iam.observing import observe
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import Goal, reconcile
@@ -151,8 +153,8 @@ def _put_boundary(thing: Thing, arguments: Mapping[str, Any]) -> None:
 
 
 def _tag(thing: Thing, arguments: Mapping[str, Any]) -> None:
-    tags = {each["Key"]: each for each in [*thing["seen"].get("Tags", []), *arguments["Tags"]]}
-    thing["seen"]["Tags"] = [*tags.values()]
+    tags = [*thing["seen"].get("Tags", []), *arguments["Tags"]]
+    thing["seen"]["Tags"] = [*{each["Key"].lower(): each for each in tags}.values()]
 
 
 def _update(thing: Thing, arguments: Mapping[str, Any]) -> None:
@@ -326,7 +328,7 @@ class World:
 
     def do(self, operation: str, **arguments: Any) -> None:
         """Carry out what another process does."""
-        carry_out(self.things, Request(operation, arguments), self.now)
+        self.carry_out(self.things, Request(operation, arguments))
 
     def carry_out(self, things: Things, request: Request) -> Thing:
         """Carry out *request* on *things*; return the content of the reply."""
@@ -379,13 +381,16 @@ class World:
             sent: How many requests of an interrupted `Send` are carried out before that. Any other
                 effect is performed before that if this is not 0.
         """
-        came: Any = None
+        resume: Callable[[], Effect] = functools.partial(next, steps)
         try:
             for place in range(10_000):
-                effect = steps.send(came)
+                effect = resume()
                 if place == stop_at:
                     self._interrupt(steps, effect, sent)
-                came = self.perform(effect)
+                try:
+                    resume = functools.partial(steps.send, self.perform(effect))
+                except StoreError as error:
+                    resume = functools.partial(steps.throw, error)
         except StopIteration as end:
             result: T = end.value
             return result

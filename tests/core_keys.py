@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TARGET = f"user {USER}".lower()
 TERMS = Terms(max_age=30 * DAY, settle=DAY, grace=3 * DAY)
+UNKNOWN = refusal("InvalidClientTokenId", "The security token is invalid.")
 NO_STORE = cast("KeyStore", object())
 """The store of all effects: the world does not ask it anything."""
 
@@ -49,6 +50,7 @@ class KeyWorld(World):
     Attributes:
         shelf: The id and the secret that the store holds; `None` if it holds none.
         readable: Whether the store can be read back.
+        regions: The Regions whose STS accepts the keys of this account.
         written: Called in place of a write to the store, if it is given.
         secrets: The secret of each key that was ever created, by its id.
         delivered: The ids that were delivered, in order.
@@ -57,6 +59,7 @@ class KeyWorld(World):
 
     shelf: tuple[str, str] | None = None
     readable: bool = True
+    regions: frozenset[str] = frozenset({"", "us-east-1"})
     written: Callable[[str, str], object] | None = None
     secrets: dict[str, str] = attrs.field(factory=dict)
     delivered: list[str] = attrs.field(factory=list)
@@ -92,6 +95,7 @@ class KeyWorld(World):
             now=self.now + seconds,
             shelf=self.shelf,
             readable=self.readable,
+            regions=self.regions,
             secrets=self.secrets,
             delivered=self.delivered,
         )
@@ -102,6 +106,8 @@ class KeyWorld(World):
         """Carry out *request* on *things*; return the content of the reply."""
         operation, given = request.operation, request.arguments
         if operation == "GetAccessKeyInfo":
+            if request.region not in self.regions:
+                raise RefusedError(UNKNOWN)
             return {"Account": ACCOUNT if given["AccessKeyId"] in self.secrets else "999999999999"}
         if operation == "GetAccessKeyLastUsed":
             return self._last_used(things, given["AccessKeyId"])
@@ -111,7 +117,8 @@ class KeyWorld(World):
         carry_out(things, Request("GetUser", {"UserName": given["UserName"]}), self.now)
         user = things[TARGET]
         if operation == "UntagUser":
-            left = [each for each in user["seen"]["Tags"] if each["Key"] not in given["TagKeys"]]
+            gone = {each.lower() for each in given["TagKeys"]}
+            left = [each for each in user["seen"]["Tags"] if each["Key"].lower() not in gone]
             user["seen"]["Tags"] = left
         elif operation == "CreateAccessKey":
             return self._create(user)
@@ -186,10 +193,12 @@ class KeyWorld(World):
 
     def _signed(self, effect: Verify) -> Outcome:
         name, secret = self.shelf or ("", "")
+        if effect.region not in self.regions:
+            return UNKNOWN
         if name != effect.access_key_id:
             return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
         if self.keys.get(name) != "Active":
-            return refusal("InvalidClientTokenId", "The security token is invalid.")
+            return UNKNOWN
         if secret != self.secrets[name]:
             return refusal("SignatureDoesNotMatch", "The signature does not match.")
         arn = f"arn:aws:iam::{ACCOUNT}:user/{USER}"
@@ -203,11 +212,30 @@ class KeyWorld(World):
         steps = ensure_user_with_key(goal, USER, NO_STORE, existing, self.now)
         return self.run(steps, **stop)
 
-    def rotate(self, terms: Terms = TERMS, **stop: int) -> RotationStatus:
+    def rotate(
+        self, terms: Terms = TERMS, existing: Existing = "refuse", **stop: int
+    ) -> RotationStatus:
         """Do what is due of a rotation."""
         call = Call("aws", 60.0)
-        keys = UserKeys(call, USER, NO_STORE, "refuse", self.now)
+        keys = UserKeys(call, USER, NO_STORE, existing, self.now)
         return self.run(call.reporting(rotation.rotate(keys, terms)), **stop)
+
+    def undo(self) -> RotationStatus:
+        """Undo a rotation."""
+        call = Call("aws", 60.0)
+        keys = UserKeys(call, USER, NO_STORE, "refuse", self.now)
+        return self.run(call.reporting(rotation.undo(keys, TERMS)))
+
+    def preview(self, terms: Terms = TERMS) -> RotationStatus:
+        """Preview a rotation."""
+        call = Call("aws", 60.0)
+        keys = UserKeys(call, USER, NO_STORE, "refuse", self.now)
+        return self.run(call.reporting(rotation.preview_rotation(keys, terms)))
+
+    def tag(self, **tags: str) -> None:
+        """Tag the user."""
+        named = [{"Key": key, "Value": value} for key, value in tags.items()]
+        self.do("TagUser", UserName=USER, Tags=named)
 
 
 def delivered(age: float = 1_000.0, **facts: Any) -> KeyWorld:

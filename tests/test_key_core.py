@@ -8,10 +8,27 @@ import attrs
 import pytest
 
 from cwagent_iam.access_keys.steps import DAY, Terms
-from cwagent_iam.errors import CwAgentIamError, KeyConflictError
-from cwagent_iam.requests import Emit, Send
-from tests.core import BUSY, DENIED, THROTTLED, Lost, operations
-from tests.core_keys import TERMS, KeyWorld, delivered, script
+from cwagent_iam.errors import (
+    CwAgentIamError,
+    DeliveryError,
+    KeyConflictError,
+    ObserveError,
+    PropagationTimeoutError,
+    StoreError,
+)
+from cwagent_iam.requests import Emit, Send, Settle
+from tests.core import (
+    BUSY,
+    DENIED,
+    THROTTLED,
+    USER,
+    Lost,
+    no_such,
+    operations,
+    pauses,
+    refusal,
+)
+from tests.core_keys import TARGET, TERMS, KeyWorld, delivered, script
 from tests.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -241,3 +258,240 @@ def test_unreadable_store() -> None:
     world.use(world.delivered[-1])
     world.rotate(attrs.evolve(TERMS, max_age=300 * DAY))
     assert world.keys[first] == "Inactive"
+
+
+class TestVerify:
+    """``existing="verify"``."""
+
+    def test_no_key(self) -> None:
+        """A managed user without a key stays as it is, and the error says why."""
+        world = delivered()
+        world.shelf = None
+        with pytest.raises(KeyConflictError, match='existing="verify" changes nothing'):
+            world.deliver("verify")
+        assert world.writes == []
+
+    def test_no_record(self) -> None:
+        """A held key that works is kept, and is not recorded; the store is not settled."""
+        world = delivered()
+        world.things[TARGET]["seen"]["Tags"] = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
+        _, key = world.deliver("verify")
+        assert (key.action, key.advice, world.writes) == ("kept", "", [])
+        assert not any(isinstance(each, Settle) for each in world.effects)
+
+    def test_rotation(self) -> None:
+        """A rotation that is due is refused."""
+        world = delivered(31 * DAY)
+        with pytest.raises(KeyConflictError, match='existing="verify" changes nothing'):
+            world.rotate(existing="verify")
+        assert world.writes == []
+
+
+class TestRecords:
+    """Tags that people have changed."""
+
+    @pytest.mark.parametrize(
+        "value", ["2026-01-01T00:00:00Z", "", "2026-01-01T00:00:00Z replaces=X"]
+    )
+    def test_malformed(self, value: str) -> None:
+        """The key of a record without a store is not ours any more: it is in the way."""
+        world = delivered(31 * DAY)
+        old = world.delivered[0]
+        world.rotate()
+        world.tag(**{f"cwagent-iam:key:{old}": value})
+        world = world.later(31 * DAY)
+        with pytest.raises(KeyConflictError, match=f"second access key .*{old}"):
+            world.rotate()
+        assert world.writes == []
+
+    def test_lower_case(self) -> None:
+        """A record whose name somebody has written in lower case is the same record."""
+        world = delivered(31 * DAY)
+        world.rotate()
+        user = world.things[TARGET]["seen"]
+        user["Tags"] = [{**each, "Key": each["Key"].lower()} for each in user["Tags"]]
+        world = world.later(2 * DAY)
+        user["Tags"][0] = {"Key": "ManagedBy", "Value": "cwagent-iam"}
+        assert world.rotate().phase == "grace"
+        assert operations(world.rotate().changes) == []
+
+    def test_fifty_tags(self) -> None:
+        """Without room for a record no key is created; a held key that works is kept."""
+        world = delivered(31 * DAY)
+        world.tag(**{f"t{number}": "x" for number in range(48)})
+        with pytest.raises(KeyConflictError, match="50 tags"):
+            world.rotate()
+        user = world.things[TARGET]["seen"]
+        kept = [each for each in user["Tags"] if "cwagent-iam:" not in each["Key"]]
+        user["Tags"] = [*kept, {"Key": "last", "Value": "x"}]
+        assert world.deliver()[1].action == "kept"
+        world.shelf = None
+        world.things[TARGET]["keys"] = []
+        with pytest.raises(KeyConflictError, match="50 tags"):
+            world.deliver()
+        assert world.writes == []
+
+
+class TestRegions:
+    """STS in a Region that is off."""
+
+    @pytest.mark.parametrize("owner", ["account 999999999999", ""])
+    def test_whose_key(self, owner: str) -> None:
+        """Whose a key is that IAM does not know is asked elsewhere too."""
+        world = delivered(regions=frozenset({"us-east-1"}))
+        gone = "AKIA9999999999999999"
+        if not owner:
+            world.secrets[gone] = "x"
+        world.shelf = (gone, "x")
+        world.things[TARGET]["keys"] = []
+        if owner:
+            with pytest.raises(KeyConflictError, match=owner):
+                world.deliver()
+        else:
+            assert world.deliver()[1].action == "replaced"
+
+    def test_nowhere(self) -> None:
+        """If no Region answers, nothing is known, and nothing is done."""
+        world = delivered(regions=frozenset({"us-east-1"}))
+        world.shelf = ("AKIA9999999999999999", "x")
+        world.things[TARGET]["keys"] = []
+        world.regions = frozenset()
+        with pytest.raises(ObserveError, match="GetAccessKeyInfo"):
+            world.deliver()
+        assert world.writes == []
+
+    @pytest.mark.parametrize(
+        ("age", "error"), [(2 * DAY, KeyConflictError), (60.0, PropagationTimeoutError)]
+    )
+    def test_rejected(self, age: float, error: type[CwAgentIamError]) -> None:
+        """A key that STS rejects everywhere may be too new; after a day it does not work."""
+        world = delivered(age)
+        world.regions = frozenset()
+        with pytest.raises(error):
+            world.deliver()
+        assert (pauses(world) == [1, 2, 2]) is (error is KeyConflictError)
+
+
+class TestNames:
+    """Keys that a request without reply has left."""
+
+    @pytest.mark.parametrize("second", [DENIED, Lost(done=False)])
+    def test_second_refusal(self, second: Answer) -> None:
+        """If the next request is refused, the error names what the first one has created."""
+        world = KeyWorld()
+        script(world, "CreateAccessKey", Lost(), second)
+        script(world, "ListAccessKeys", *[None] * 40)
+        try:
+            world.deliver()
+        except CwAgentIamError as error:
+            (left,) = world.keys
+            assert left in str(error)  # noqa: PT017
+        else:
+            assert works(world)
+
+    def test_interrupts(self) -> None:
+        """So does the note on an interrupt, once a list shows the key."""
+        for place in range(100):
+            world = KeyWorld()
+            script(world, "CreateAccessKey", Lost())
+            stop = interrupted(lambda: world.deliver(stop_at=place, sent=9))  # noqa: B023
+            if not stop:
+                break
+            told = f"{getattr(stop, '__notes__', '')} {world.tags} {world.shelf}"
+            assert all(name in told for name in world.keys)
+        assert place > 10
+
+
+def test_the_record_is_refused() -> None:
+    """The new key is deleted, even if no tag may be removed either, and the error says so."""
+    world = KeyWorld()
+    script(world, "TagUser", *[DENIED] * 9)
+    script(world, "UntagUser", *[DENIED] * 9)
+    with pytest.raises(DeliveryError) as caught:
+        world.deliver()
+    assert (caught.value.fate, world.keys) == ("deleted", {})
+    assert "UntagUser" not in world.writes
+
+
+def test_a_stale_host_does_not_know_the_user() -> None:
+    """It refuses CreateAccessKey, and a rotation that has read the user sends it again."""
+    world = delivered(31 * DAY)
+    script(world, "CreateAccessKey", no_such("user", USER))
+    assert world.rotate().phase == "settling"
+
+
+def test_a_denied_read_is_not_an_unknown_key() -> None:
+    """An explicit deny of GetAccessKeyLastUsed ends the call; the key may be another user's."""
+    world = delivered()
+    world.shelf = ("AKIA9999999999999999", "x")
+    words = "CALLER is not authorized to perform: X on resource: access key Y with an explicit deny"
+    script(world, "GetAccessKeyLastUsed", *[refusal("AccessDenied", words)] * 99)
+    with pytest.raises(ObserveError, match="explicit deny"):
+        world.deliver()
+    assert world.writes == []
+
+
+def test_a_slow_unreadable_store() -> None:
+    """Our own check, long after the record of the key, does not prove that a program uses it."""
+    world = delivered(31 * DAY, readable=False)
+
+    def slow(name: str, secret: str) -> None:
+        world.now += 1200
+        world.shelf = (name, secret)
+
+    world.written = slow
+    world.rotate()
+    world.use(world.delivered[-1], "sts")
+    world = world.later(2 * DAY)
+    assert world.rotate().phase == "settling"
+
+
+def test_a_late_error_of_the_store() -> None:
+    """If the store reports an error, although it holds the key, the error says that it works."""
+    world = KeyWorld()
+
+    def late(name: str, secret: str) -> None:
+        world.shelf = (name, secret)
+        raise StoreError(store="shelf", problem="it is slow")
+
+    world.written = late
+    with pytest.raises(StoreError, match=r"it is slow; yet it holds access key \w+, which works"):
+        world.deliver()
+
+
+def test_undo_prefers_the_held_key() -> None:
+    """If the held key and the old one are inactive, the held one is reactivated first."""
+    world = delivered(31 * DAY)
+    world.rotate()
+    world = world.later(2 * DAY)
+    world.rotate()
+    held = world.delivered[-1]
+    world.do("UpdateAccessKey", UserName=USER, AccessKeyId=held, Status="Inactive")
+    assert world.preview().can_undo
+    world.undo()
+    assert world.keys[held] == "Active"
+
+
+def test_preview_names_the_held_key() -> None:
+    """A held key that does not work is the only one that a preview asks to decide about."""
+    world = delivered(31 * DAY)
+    world.rotate()
+    name, _ = world.shelf or ("", "")
+    world.shelf = (name, "****")
+    world = world.later()
+    status = world.preview()
+    assert (status.phase, status.next_step) == (
+        "blocked",
+        f"decide about {name}: held does not work",
+    )
+    assert not any(isinstance(each, Settle) for each in world.effects)
+
+
+def test_restart_needed() -> None:
+    """It is, as long as no program has used the new key and the agent does not notice it."""
+    world = delivered(31 * DAY)
+    assert world.rotate().restart_needed
+    world = world.later(3600)
+    assert world.rotate().restart_needed
+    world.use(world.delivered[-1])
+    assert not world.rotate().restart_needed

@@ -256,13 +256,14 @@ class _Delivery:
     def _create(self) -> Steps[NewAccessKey | None]:
         keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
         before, self.since = frozenset(keys.shown), keys.date or self.since
-        keys.before = before if keys.before is None else keys.before
+        again = keys.before is not None
+        keys.before = keys.before if again else before
         try:
             done = yield from keys.write(change)
         except ApplyError as error:
-            if not error.doubtful:
+            appeared = (yield from self._appeared()) if error.doubtful or again else ()
+            if not (error.doubtful or appeared):
                 raise
-            appeared = yield from self._appeared()
             raise self._failed(reason=f"{_LOST} then: {error}", suspects=appeared) from error
         keys.new = self._created()
         if keys.call.outcomes[0].unacknowledged:
