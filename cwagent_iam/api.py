@@ -432,7 +432,7 @@ def ensure_agent_user(
         kms_key_arn: The ARN of the customer managed key that encrypts *parameters*, if any.
         path: The path of the user, 1 to 512 characters, from ``/`` to ``/``.
         permissions_boundary: The permissions boundary, as one of *policies*; empty clears it.
-        tags: At most 49 tags; keys 1 to 128, values 0 to 256 characters.
+        tags: At most 49 tags, with *deliver* 47; keys 1 to 128, values 0 to 256 characters.
         quotas: The account's quotas, as `observe_quotas` reads them. Default: AWS's defaults.
         existing: How to treat an unmanaged user. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
@@ -464,7 +464,7 @@ def ensure_agent_user(
         DeliveryError: If a key was created, or may have been, and is not in the store.
     """
     choices = Choices(existing, attachments)
-    refuse(() if deliver is None else store_problems(deliver))
+    refuse(() if deliver is None else store_problems(deliver, tags))
     desired = plan_agent_user(
         user_name,
         policies=policies,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn, Protocol, final, runtime_checkable
 
 import attrs
 
 from cwagent_iam.errors import Problem
+from cwagent_iam.limits import TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,8 +138,11 @@ class Companion(Protocol):
         """
 
 
-def store_problems(deliver: object) -> Iterator[Problem]:
-    """Yield the problems of the argument *deliver*."""
+def store_problems(deliver: object, tags: object = None) -> Iterator[Problem]:
+    """Yield the problems of the argument *deliver*, and of tags that leave no room for records."""
+    if isinstance(tags, Mapping) and len(tags) > TAGS - 3:
+        rule = f"must be at most {TAGS - 3} tags with deliver: two keys may have to be recorded"
+        yield Problem("tags", f"{len(tags)} tags", rule)
     methods = ("held", "check", "write")
     has_all = all(callable(getattr(deliver, name, None)) for name in methods)
     if isinstance(deliver, type) or not has_all:

@@ -118,7 +118,7 @@ def observe(
     answers = [
         [[(request, next(outcomes)) for request in some] for some in reads] for _ in range(copies)
     ]
-    return tuple(_observation(each, partition, access_keys=access_keys) for each in answers)
+    return tuple(observation_of(each, partition, access_keys=access_keys) for each in answers)
 
 
 def observe_quotas() -> Steps[Quotas]:
@@ -239,9 +239,10 @@ def _reads(entity: Entity, *, dependents: bool, access_keys: bool) -> Iterator[R
         yield Request.of("ListAccessKeys", **name)
 
 
-def _observation(
+def observation_of(
     answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str, *, access_keys: bool
 ) -> Observation:
+    """Return what the outcomes of the reads of each entity show."""
     misses = [outcome for some in answers for _, outcome in some if is_missing(outcome)]
     state = State.of(filter(None, (_entity(some, partition, access_keys) for some in answers)))
     shown = frozenset(

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from cwagent_iam.access_keys import rotation as _core
 from cwagent_iam.access_keys.inventory import UserKeys
+from cwagent_iam.access_keys.rotation import Rotation
 from cwagent_iam.access_keys.steps import DAY, Terms
 from cwagent_iam.arguments import plain, refuse
-from cwagent_iam.differ import Existing
+from cwagent_iam.differ.owning import choice_problems
 from cwagent_iam.errors import Problem
 from cwagent_iam.executor import Executor
 from cwagent_iam.key_stores import store_problems
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cwagent_iam.access_keys.rotation import RotationStatus
     from cwagent_iam.aws import AWSSession, IAMClient, STSClient
+    from cwagent_iam.differ import Existing
     from cwagent_iam.events import OnEvent
     from cwagent_iam.key_stores import KeyStore
     from cwagent_iam.propagation import Propagation
@@ -65,8 +66,9 @@ def rotate_access_key(
         now: `True` rotates the key whatever its age, unless a rotation is in progress. Default:
             `False`.
         undo: `True` reactivates the inactive key, and does nothing else. Default: `False`.
-        existing: How to treat an unmanaged user: ``"refuse"`` (default) and ``"verify"`` change
-            none of its keys; ``"adopt"`` and ``"attach"`` do.
+        existing: How to treat an unmanaged user: ``"refuse"`` (default) changes none of its keys;
+            ``"adopt"`` and ``"attach"`` do. ``"verify"`` changes no keys of any user. A rotation
+            never tags a user as managed; `ensure_agent_user` does.
         session: The boto3 session. Default: boto3's default session.
         iam: A client for IAM to use unaltered. Default: a client built from *session*.
         propagation: Propagation settings. Default: `Propagation`, which waits up to 60 seconds.
@@ -91,9 +93,9 @@ def rotate_access_key(
     terms = _terms(max_age, settle, grace, now=now)
     _check(user_name, deliver, terms, existing, now=now, undo=undo)
     executor = Executor.of(session, iam, propagation, on_event, sts=sts)
-    keys = _keys(executor, user_name, deliver, existing)
-    steps = _core.undo(keys, terms) if undo else _core.rotate(keys, terms)
-    return executor.run(keys.call.reporting(steps))
+    rotation = _rotation(executor, user_name, deliver, existing, terms)
+    steps = rotation.undo() if undo else rotation.run()
+    return executor.run(rotation.keys.call.reporting(steps))
 
 
 def preview_rotation(
@@ -145,13 +147,16 @@ def preview_rotation(
     terms = _terms(max_age, settle, grace, now=now)
     _check(user_name, deliver, terms, existing, now=now, undo=False)
     executor = Executor.of(session, iam, propagation, on_event, sts=sts)
-    keys = _keys(executor, user_name, deliver, existing)
-    return executor.run(keys.call.reporting(_core.preview_rotation(keys, terms)))
+    rotation = _rotation(executor, user_name, deliver, existing, terms)
+    return executor.run(rotation.keys.call.reporting(rotation.preview()))
 
 
-def _keys(executor: Executor, user_name: str, store: KeyStore, existing: Existing) -> UserKeys:
+def _rotation(
+    executor: Executor, user_name: str, store: KeyStore, existing: Existing, terms: Terms
+) -> Rotation:
     call = Call(executor.partition, executor.propagation.timeout)
-    return UserKeys(call, plain(user_name), store, existing, executor.propagation.now())
+    now = executor.propagation.now()
+    return Rotation(UserKeys(call, plain(user_name), store, existing, now), terms)
 
 
 def _terms(max_age: Any, settle: Any, grace: Any, *, now: Any) -> Terms:
@@ -176,7 +181,7 @@ def _check(
         _term_problems(terms),
         _flag_problems("now", now),
         _flag_problems("undo", undo),
-        _existing_problems(existing),
+        choice_problems(existing, "additive"),
     )
 
 
@@ -200,9 +205,3 @@ def _is_time(value: object) -> bool:
 def _flag_problems(argument: str, value: object) -> Iterator[Problem]:
     if not isinstance(value, bool):
         yield Problem.of(argument, value, "must be True or False")
-
-
-def _existing_problems(existing: object) -> Iterator[Problem]:
-    if existing not in get_args(Existing):
-        rule = "must be 'refuse', 'adopt', 'attach' or 'verify'"
-        yield Problem.of("existing", existing, rule)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from cwagent_iam.access_keys import rotation
 from cwagent_iam.access_keys.delivery import ensure_user_with_key
 from cwagent_iam.access_keys.inventory import UserKeys
+from cwagent_iam.access_keys.rotation import Rotation
 from cwagent_iam.access_keys.steps import DAY, Terms
 from cwagent_iam.key_stores import Advice, KeyStore, SecretAccessKey
 from cwagent_iam.reconcile.call import Call
@@ -218,19 +218,19 @@ class KeyWorld(World):
         """Do what is due of a rotation."""
         call = Call("aws", 60.0)
         keys = UserKeys(call, USER, NO_STORE, existing, self.now)
-        return self.run(call.reporting(rotation.rotate(keys, terms)), **stop)
+        return self.run(call.reporting(Rotation(keys, terms).run()), **stop)
 
     def undo(self) -> RotationStatus:
         """Undo a rotation."""
         call = Call("aws", 60.0)
         keys = UserKeys(call, USER, NO_STORE, "refuse", self.now)
-        return self.run(call.reporting(rotation.undo(keys, TERMS)))
+        return self.run(call.reporting(Rotation(keys, TERMS).undo()))
 
     def preview(self, terms: Terms = TERMS) -> RotationStatus:
         """Preview a rotation."""
         call = Call("aws", 60.0)
         keys = UserKeys(call, USER, NO_STORE, "refuse", self.now)
-        return self.run(call.reporting(rotation.preview_rotation(keys, terms)))
+        return self.run(call.reporting(Rotation(keys, terms).preview()))
 
     def tag(self, **tags: str) -> None:
         """Tag the user."""

@@ -186,23 +186,18 @@ def create_key(
         return None
     delivery = _Delivery(keys, view, send)
     try:
-        return (yield from _abandoning(delivery))
+        try:
+            return (yield from delivery.run())
+        except GeneratorExit:
+            raise
+        except BaseException as stop:
+            if not delivery.is_named_in(stop):
+                yield from delivery.abandon(stop)
+            raise
+        finally:
+            delivery.forget()
     finally:
         delivery.forget()  # once more, because an interrupt may have come while it did
-
-
-def _abandoning(delivery: _Delivery) -> Steps[AccessKey | None]:
-    """Run *delivery*; if it is interrupted, delete the key or name it in a note."""
-    try:
-        return (yield from delivery.run())
-    except GeneratorExit:
-        raise
-    except BaseException as stop:
-        if not delivery.is_named_in(stop):
-            yield from delivery.abandon(stop)
-        raise
-    finally:
-        delivery.forget()
 
 
 @attrs.define

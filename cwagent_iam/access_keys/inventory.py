@@ -6,7 +6,8 @@ next read from another. A decision on a list that changes would create a key too
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import functools
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -17,9 +18,9 @@ from cwagent_iam.changes.base import tags_text
 from cwagent_iam.errors import Difference, PropagationTimeoutError
 from cwagent_iam.limits import TAGS
 from cwagent_iam.observing import (
-    Observation,
     content_of,
     is_missing,
+    observation_of,
     parse_reply,
     seen_key,
     send_all_pages,
@@ -38,7 +39,7 @@ from cwagent_iam.requests import (
     Steps,
     Wait,
 )
-from cwagent_iam.state import SeenKey, State, User, tags_from
+from cwagent_iam.state import SeenKey, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,19 +57,8 @@ LONGEST_LAG = 15.0
 _UNSTEADY = "IAM's lists of the access keys differ, or lag"
 
 
-@attrs.frozen(kw_only=True)
-class KeyUse:
-    """The owner and the last use of a key.
-
-    Attributes:
-        owner: The name of the user who has the key.
-        at: When it was last used, in seconds since 1970; `None` if never.
-        service: The service that it was used for; empty if never.
-    """
-
-    owner: str
-    at: float | None
-    service: str
+KeyUse: TypeAlias = tuple[str, dict[str, Any]]
+"""The owner of a key, and the facts of its last use, as arguments of a `SeenKey`."""
 
 
 @attrs.define
@@ -157,9 +147,13 @@ class UserKeys:
         reads = [Request.of("ListAccessKeys", UserName=self.user_name)] * COPIES
         outcomes = yield Send(tuple(reads), attempts)
         self.note_dates(outcomes)
-        found = zip(reads, outcomes, strict=True)
-        lists = [_keys_in(*each) for each in found if not is_missing(each[1])]
-        self.shown |= {key.access_key_id: key for keys in lists for key in keys}
+        for outcome in outcomes:
+            if not is_missing(outcome):
+                items = content_of(reads[0], outcome)["AccessKeyMetadata"]
+                keys: list[SeenKey] = parse_reply(
+                    reads[0], functools.partial(list, map(seen_key, items))
+                )
+                self.shown |= {key.access_key_id: key for key in keys}
 
     def look_for_long(self, longest: float = LONGEST_LAG) -> Steps[KeyView]:
         """Read as `look` does, until *longest* seconds from now: later than any usual lag."""
@@ -221,17 +215,16 @@ class UserKeys:
         if any(map(is_missing, outcomes[: len(reads)])):
             self._check_missing(reads, outcomes)
             return None
-        users = [
-            _user_in(*each) for each in zip(reads[::2], outcomes[: len(reads) : 2], strict=True)
+        answers = list(zip(reads, outcomes, strict=False))
+        seen = [
+            observation_of([answers[at : at + 2]], self.call.partition, access_keys=True)
+            for at in range(0, len(reads), 2)
         ]
-        shown = Observation(State.of(users[:1]), frozenset({users[0].target.lower()}))
-        self.call.ledger = self.call.ledger.with_observation(shown)
-        lists = [
-            _keys_in(*each) for each in zip(reads[1::2], outcomes[1 : len(reads) : 2], strict=True)
-        ]
-        listed = lists[0]
-        self.shown |= {key.access_key_id: key for keys in lists for key in keys}
-        if any(keys != listed for keys in lists) or len({user.tags for user in users}) > 1:
+        self.call.ledger = self.call.ledger.with_observation(seen[0])
+        users = [user for each in seen for user in each.state.entities if isinstance(user, User)]
+        first, listed = users[0], users[0].access_keys
+        self.shown |= {key.access_key_id: key for user in users for key in user.access_keys}
+        if any((user.tags, user.access_keys) != (first.tags, listed) for user in users):
             return None
         known = {held: _parse_use(uses[0], outcomes[-1])} if held else {}
         ids = {key.access_key_id for key in listed}
@@ -244,12 +237,14 @@ class UserKeys:
         owner = None
         if held and held not in ids and held not in self._created:
             use = known[held]
-            if not may_be_gone or (use and use.owner.lower() == self.user_name.lower()):
+            if not may_be_gone or (use and use[0].lower() == self.user_name.lower()):
                 return None
             self.gone = held
-            owner = use.owner if use else (yield from self._account_of(held, users[0]))
-        used = tuple(_with_use(key, known[key.access_key_id]) for key in listed)
-        return attrs.evolve(self._view(users[0], used), owner=owner)
+            owner = use[0] if use else (yield from self._account_of(held, first))
+        used = tuple(
+            attrs.evolve(key, **use[1]) for key in listed if (use := known[key.access_key_id])
+        )
+        return attrs.evolve(self._view(first, used), owner=owner)
 
     def _check_missing(self, reads: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
         """Raise `ObserveError` if the user does not exist; some hosts may not know it yet."""
@@ -354,24 +349,9 @@ def _parse_use(request: Request, outcome: Outcome) -> KeyUse | None:
 
 
 def _read_use(content: Mapping[str, Any]) -> KeyUse:
-    last, owner = content["AccessKeyLastUsed"], content["UserName"]
+    last = content["AccessKeyLastUsed"]
     date = last.get("LastUsedDate")
-    service = last.get("ServiceName", "") if date else ""
-    return KeyUse(owner=owner, at=date.timestamp() if date else None, service=service)
-
-
-def _with_use(key: SeenKey, use: KeyUse | None) -> SeenKey:
-    return attrs.evolve(key, last_used=use.at, last_service=use.service) if use else key
-
-
-def _keys_in(request: Request, outcome: Outcome) -> tuple[SeenKey, ...]:
-    """Return the keys in a complete list, oldest first."""
-    items = content_of(request, outcome)["AccessKeyMetadata"]
-    keys = parse_reply(request, lambda: [seen_key(item) for item in items])
-    return tuple(sorted(keys, key=lambda key: (key.created, key.access_key_id)))
-
-
-def _user_in(request: Request, outcome: Outcome) -> User:
-    seen = content_of(request, outcome)["User"]
-    tags = {tag["Key"]: tag["Value"] for tag in seen.get("Tags", [])}
-    return User(name=seen["UserName"], path=seen["Path"], arn=seen["Arn"], tags=tags_from(tags))
+    if not date:
+        return content["UserName"], {}
+    service = last.get("ServiceName", "")
+    return content["UserName"], {"last_used": date.timestamp(), "last_service": service}

@@ -16,16 +16,9 @@ if TYPE_CHECKING:
 
 def access_key(view: KeyView, access_key_id: str, action: Action) -> AccessKey:
     """Return the key of this id as a result, beside the others that were seen."""
-
-    def others(keys: tuple[SeenKey, ...]) -> tuple[SeenKey, ...]:
-        return tuple(key for key in keys if key.access_key_id != access_key_id)
-
-    return AccessKey(
-        access_key_id=access_key_id,
-        action=action,
-        unheld=others(view.keys),
-        suspects=others(view.unheld_suspects),
-    )
+    unheld = tuple(key for key in view.keys if key.access_key_id != access_key_id)
+    suspects = tuple(key for key in unheld if key in view.unheld_suspects)
+    return AccessKey(access_key_id=access_key_id, action=action, unheld=unheld, suspects=suspects)
 
 
 def described(key: SeenKey, now: float) -> str:

@@ -109,31 +109,9 @@ class RotationStatus:
         return f"{self.phase}: {done}next: {self.next_step}{when}"
 
 
-def rotate(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Do the steps that are due; return the phase after them."""
-    return (yield from _Rotation(keys, terms).run())
-
-
-def preview_rotation(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Return the phase, and the step that a call would begin with. Only reads are sent."""
-    view = yield from keys.look()
-    step = step_to_rotate(view, terms)
-    if isinstance(kept := step_to_deliver(view), Act):
-        try:
-            yield from keep(keys, attrs.evolve(view, barrier="verify only"))
-        except KeyConflictError:
-            step = Blocked(obstacle="held does not work", keys=(kept.key,))
-    return _status(view, step, keys, ())
-
-
-def undo(keys: UserKeys, terms: Terms) -> Steps[RotationStatus]:
-    """Reactivate the inactive key, unless that is done; return the phase after that."""
-    return (yield from _Rotation(keys, terms).undo())
-
-
 @attrs.define
-class _Rotation:
-    """A call; its methods yield effects.
+class Rotation:
+    """A rotation in progress; its methods yield effects.
 
     Attributes:
         keys: The keys of the user.
@@ -175,6 +153,17 @@ class _Rotation:
         if isinstance(back, Blocked) and not is_undone(view):
             raise key_conflict(self.keys, view, back)
         return (yield from self._status(view, step_to_rotate(view, self.terms)))
+
+    def preview(self) -> Steps[RotationStatus]:
+        """Return the phase, and the step that a call would begin with. Only reads are sent."""
+        view = yield from self.keys.look()
+        step = step_to_rotate(view, self.terms)
+        if isinstance(kept := step_to_deliver(view), Act):
+            try:
+                yield from keep(self.keys, attrs.evolve(view, barrier="verify only"))
+            except KeyConflictError:
+                step = Blocked(obstacle="held does not work", keys=(kept.key,))
+        return _status(view, step, self.keys, ())
 
     def _status(self, view: KeyView, step: Step) -> Steps[RotationStatus]:
         held, keys = view.held_key, self.keys
