@@ -109,7 +109,7 @@ class SharedCredentialsFile:
         """Perform all steps of `write`, except for the replacement of the file.
 
         Raises:
-            StoreError: If the file, or that of `common_config`, could not be written.
+            StoreError: If the file, or that of *common_config*, could not be written.
         """
         with self._file.locked():
             self._file.try_out(self._edited(_SAMPLE))
