@@ -146,7 +146,7 @@ class TestDepth:
             trips = RoundTrips()
             ensure_agent_user(deliver=store, session=session, propagation=trips.propagation)
             counts.append((len(trips.sends), sum(trips.sends)))
-        assert counts == [(6, 16), (2, 4)]
+        assert counts == [(6, 19), (2, 4)]
 
     def test_apply(self, session: boto3.Session) -> None:
         """`apply` costs what `ensure` costs: it reads before it writes, and confirms."""
