@@ -6,6 +6,7 @@ own time when the core waits, and records every effect.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
 import functools
@@ -409,7 +410,8 @@ class World:
             )
             error.__cause__ = stop
         elif sent:
-            self.perform(effect)
+            with contextlib.suppress(StoreError):
+                self.perform(effect)
         try:
             effect = steps.throw(error)
             while True:

@@ -36,6 +36,7 @@ from cwagent_iam.changes import (
 )
 from cwagent_iam.errors import (
     ApplyError,
+    CredentialsError,
     CwAgentIamError,
     DeliveryError,
     PropagationTimeoutError,
@@ -148,8 +149,9 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
 
     A missing record is confirmed as a conflict is: a read may be stale.
     """
-    held, age = view.held or "", view.now - (view.held_key.created if view.held_key else view.now)
-    wrong = (yield from verify(keys, held, age=age)) if view.readable else None
+    held, since = view.held or "", view.held_key.created if view.held_key else view.now
+    since = max(since, view.records[held].changed or 0.0) if held in view.records else since
+    wrong = (yield from verify(keys, held, age=view.now - since)) if view.readable else None
     if wrong and wrong.code == STORE_CHANGED:
         yield from keys.await_store()
         return False
@@ -208,8 +210,7 @@ class _Delivery:
         keys: The keys of the user.
         view: What was seen before.
         send: Sends the record of the key, if it is not sent alone.
-        since: The date of the last reply before the request, by AWS's clock.
-        lost: The ids that were known before the request, if its reply was lost.
+        before: The ids that were known before the request, and the date of the last reply then.
         recorded: When the key was recorded; `None` if AWS has not acknowledged that.
         writing: Whether the store may have been asked to write the key.
     """
@@ -217,8 +218,7 @@ class _Delivery:
     keys: UserKeys
     view: KeyView
     send: Callable[[TagUser], Steps[object]] | None
-    since: float = attrs.field(default=float("-inf"), init=False)
-    lost: frozenset[str] | None = attrs.field(default=None, init=False)
+    before: tuple[frozenset[str], float] = attrs.field(init=False)
     recorded: float | None = attrs.field(default=None, init=False)
     writing: bool = attrs.field(default=False, init=False)
 
@@ -234,38 +234,40 @@ class _Delivery:
         name = new.access_key_id
         yield Emit(KeyCreated(access_key_id=name))
         yield Emit(KeyDelivered(access_key_id=name, store=keys.holding.name))
+        if not keys.holding.readable and keys.time > (self.recorded or 0.0) + SLOW:
+            yield from keys.write(_record_of(keys, self.view, name))
         wrong = yield from verify(keys, name, new)
         if wrong:
             reason = f"it holds the key, which does not work: {wrong.summary}"
-            raise self._failed(reason=reason) from wrong.error
+            raise (yield from self._failed(reason)) from wrong.error
+        if keys.lost is not None:
+            yield from self._tag_suspects()
         if complaint:
             problem = f"{complaint.problem}; yet it holds access key {name}, which works"
             raise attrs.evolve(complaint, problem=problem) from complaint.__cause__
-        if not keys.holding.readable and keys.time > (self.recorded or 0.0) + SLOW:
-            yield from keys.write(_record_of(keys, self.view, name))
-        if self.lost is not None:
-            yield from self._tag_suspects(self.lost)
-        view = self.view if self.lost is None else (yield from keys.look())
+        view = self.view if keys.lost is None else (yield from keys.look())
         return access_key(view, name, "created" if self.view.held is None else "replaced")
 
     def _create(self) -> Steps[NewAccessKey | None]:
         keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
-        before, self.since = frozenset(keys.shown), keys.date or self.since
-        again = keys.before is not None
-        keys.before = keys.before if again else before
+        self.before = frozenset(keys.shown), keys.date or float("-inf")
         try:
             done = yield from keys.write(change)
-        except ApplyError as error:
-            appeared = (yield from self._appeared()) if error.doubtful or again else ()
-            if not (error.doubtful or appeared):
+        except (ApplyError, CredentialsError) as error:
+            self._note_loss(lost=isinstance(error, ApplyError) and error.doubtful)
+            if keys.lost is None:
                 raise
-            raise self._failed(reason=f"{_LOST} then: {error}", suspects=appeared) from error
+            raise (yield from self._failed(f"{_LOST} then: {error}", new=False)) from error
         keys.new = self._created()
-        if keys.call.outcomes[0].unacknowledged:
-            self.lost = before
-            if not done:
-                yield from self._tag_suspects(before)
+        self._note_loss(lost=keys.call.outcomes[0].unacknowledged)
+        if not done and keys.lost is not None:
+            yield from self._tag_suspects()
         return keys.new if done else None
+
+    def _note_loss(self, *, lost: bool) -> None:
+        """Keep in mind what was known before the first request of the call that was lost."""
+        if lost and self.keys.lost is None:
+            self.keys.lost, self.keys.window = self.before[0], (self.before[1], float("inf"))
 
     def _appeared(self) -> Steps[tuple[SeenKey, ...]]:
         """Return the keys that a lost request of this call may have created, after one more list.
@@ -273,19 +275,22 @@ class _Delivery:
         The list is asked for once only, since an interrupt may be waiting.
         """
         keys = self.keys
+        if keys.lost is None:
+            return ()
         with suppress(CwAgentIamError):
             yield from keys.list_keys(attempts=1)
-        old = {*(keys.before or ()), *keys.deleted, self._id}
+        old = {*keys.lost, *keys.deleted, self._id}
         return tuple(key for name, key in keys.shown.items() if name not in old)
 
-    def _tag_suspects(self, before: frozenset[str]) -> Steps[None]:
+    def _tag_suspects(self) -> Steps[None]:
         """Tag what a request whose reply was lost may have created, once reads agree on it."""
         keys, new = self.keys, self.keys.new
         try:
             yield from keys.list_keys()
-            until = keys.date or float("inf")  # without dates, any new key may be the one
+            # Without dates, any new key may be the one.
+            keys.window = keys.window[0], min(keys.window[1], keys.date or float("inf"))
             view = yield from keys.look_for_long()
-            suspects = suspects_in(view, before, self.since, until)
+            suspects = suspects_in(view, keys.lost or frozenset(), *keys.window)
             untagged = [key for key in suspects if key.access_key_id not in view.suspects]
             if untagged:
                 tags = [
@@ -295,12 +300,10 @@ class _Delivery:
         except CwAgentIamError as error:
             late = isinstance(error, PropagationTimeoutError)
             why = "IAM's lists did not agree in time" if late else f"then: {error}"
-            appeared = yield from self._appeared()
-            raise self._failed(reason=f"{_LOST} {why}", suspects=appeared) from error
+            raise (yield from self._failed(f"{_LOST} {why}", new=False)) from error
         if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
-            suspects = tuple(dict.fromkeys((*view.unheld_suspects, *suspects)))
             reason = f"{_LOST} there is no room for another key"
-            raise self._failed(reason=reason, suspects=suspects)
+            raise (yield from self._failed(reason, new=False))
 
     def _record(self, new: NewAccessKey) -> Steps[None]:
         """Write the record of the key; delete the key if it is refused."""
@@ -368,11 +371,11 @@ class _Delivery:
         """Leave the key alone: deleting it might leave the store without any."""
         yield Emit(KeyCreated(access_key_id=self._id))
         before = f"; it had held {self.view.held}" if self.view.held else ""
-        raise self._failed(reason=f"{reason}{before}")
+        raise (yield from self._failed(f"{reason}{before}"))
 
     def _undo(self, reason: str) -> Steps[NoReturn]:
         yield from self._delete(reason)
-        raise self._failed(fate="deleted", reason=reason)
+        raise (yield from self._failed(reason, "deleted"))
 
     def _delete(self, reason: str) -> Steps[None]:
         yield Emit(KeyCreated(access_key_id=self._id))
@@ -382,7 +385,7 @@ class _Delivery:
             late = isinstance(error, PropagationTimeoutError)
             why = "it was not confirmed in time to be deleted" if late else str(error)
             reason = f"{reason.rstrip('.')}; and then: {why}"
-            raise self._failed(fate="exists", reason=reason) from error
+            raise (yield from self._failed(reason, "exists")) from error
         if self.recorded:
             with suppress(CwAgentIamError):  # a rotation forgets the record of a deleted key
                 yield from forget_tags(self.keys, [self._id])
@@ -392,19 +395,15 @@ class _Delivery:
         return self.keys.new.access_key_id if self.keys.new else ""
 
     def _failed(
-        self,
-        *,
-        reason: str,
-        fate: Fate = "in doubt",
-        suspects: tuple[SeenKey, ...] | None = None,
-    ) -> DeliveryError:
-        """Return the error about the new key, or about *suspects*: then its id is unknown."""
+        self, reason: str, fate: Fate = "in doubt", *, new: bool = True
+    ) -> Steps[DeliveryError]:
+        """Return the error about the *new* key, and about what lost requests may have created."""
         return DeliveryError(
-            access_key_id=self._id if suspects is None else None,
+            access_key_id=self._id if new else None,
             fate=fate,
             store=self.keys.holding.name,
             reason=reason,
-            suspects=suspects or (),
+            suspects=(yield from self._appeared()),
         )
 
     # --- interrupts -------------------------------------------------------------------------------
@@ -427,24 +426,27 @@ class _Delivery:
     def is_named_in(self, stop: BaseException) -> bool:
         """Return whether *stop* is an error of this library that says what became of the key."""
         new = self._created()
-        ours = isinstance(stop, CwAgentIamError)
-        return ours and (new is None or new.access_key_id in str(stop))
+        kind = CwAgentIamError if self.keys.lost is None else DeliveryError
+        return isinstance(stop, kind) and (new is None or new.access_key_id in str(stop))
 
     def abandon(self, stop: BaseException) -> Steps[None]:
         """Try once to delete what is not delivered, and note on *stop* what became of it.
 
         If the store was written and held a key that works, it may be about to show the new one.
         """
-        new = self.keys.new = self._created()
-        if new is None:
-            lost = CreateAccessKey(name=self.keys.user_name) in self.keys.call.ledger.unacknowledged
-            for key in (yield from self._appeared()) if lost else ():
-                words = "may have been created by this call, whose reply was lost"
-                told_by(stop).add_note(f"access key {key.access_key_id} {words}")
+        keys, new = self.keys, self._created()
+        self._note_loss(
+            lost=CreateAccessKey(name=keys.user_name) in keys.call.ledger.unacknowledged
+        )
+        keys.new = new
+        for key in (yield from self._appeared()):
+            words = "may have been created by this call, whose reply was lost"
+            told_by(stop).add_note(f"access key {key.access_key_id} {words}")
+        if new is None or new.access_key_id in keys.deleted:
             return
         fate = "it may be in the store"
         try:
-            held = (yield from self.keys.hold()).access_key_id
+            held = (yield from keys.hold()).access_key_id
             if held != new.access_key_id and not (self.writing and self.view.held_key):
                 fate = "it may still exist"
                 names = {"UserName": new.user_name, "AccessKeyId": new.access_key_id}

@@ -78,8 +78,9 @@ class UserKeys:
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
         gone: The id of a held key that no list has shown for the longest lag.
-        before: The ids that were known before the first CreateAccessKey request; `None` if none
-            was sent.
+        lost: The ids that were known before the first CreateAccessKey request whose reply was lost;
+            `None` if none was.
+        window: The dates of the last reply before that request, and of the first one after it.
     """
 
     call: Call
@@ -94,7 +95,8 @@ class UserKeys:
     new: NewAccessKey | None = attrs.field(default=None, init=False)
     date: float | None = attrs.field(default=None, init=False)
     gone: str = attrs.field(default="", init=False)
-    before: frozenset[str] | None = attrs.field(default=None, init=False)
+    lost: frozenset[str] | None = attrs.field(default=None, init=False)
+    window: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -155,9 +157,9 @@ class UserKeys:
                 )
                 self.shown |= {key.access_key_id: key for key in keys}
 
-    def look_for_long(self, longest: float = LONGEST_LAG) -> Steps[KeyView]:
-        """Read as `look` does, until *longest* seconds from now: later than any usual lag."""
-        late = self.waited + longest
+    def look_for_long(self) -> Steps[KeyView]:
+        """Read as `look` does for longer than any usual lag, or half of the time that is left."""
+        late = self.waited + min(LONGEST_LAG, self.half)
         return (yield from self.look(lambda _: self.waited >= late))
 
     def confirm(self, step: Callable[[KeyView], T]) -> Steps[KeyView]:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 from cwagent_iam.access_keys.delivery import create_key, delete_key, forget_tags, keep
-from cwagent_iam.access_keys.inventory import LONGEST_LAG
 from cwagent_iam.access_keys.records import Record
 from cwagent_iam.access_keys.results import key_conflict
 from cwagent_iam.access_keys.steps import (
@@ -160,7 +159,8 @@ class Rotation:
         step = step_to_rotate(view, self.terms)
         if isinstance(kept := step_to_deliver(view), Act):
             try:
-                yield from keep(self.keys, attrs.evolve(view, barrier="verify only"))
+                if not (yield from keep(self.keys, attrs.evolve(view, barrier="verify only"))):
+                    return (yield from self.preview())
             except KeyConflictError:
                 step = Blocked(obstacle="held does not work", keys=(kept.key,))
         return _status(view, step, self.keys, ())
@@ -226,7 +226,7 @@ class Rotation:
         Another process may have reactivated or recorded it a moment ago.
         """
         keys, name = self.keys, key.access_key_id
-        view = yield from keys.look_for_long(min(LONGEST_LAG, keys.half))
+        view = yield from keys.look_for_long()
         step = step_to_rotate(view, self.terms)
         if isinstance(step, Act) and (step.verb, step.key.access_key_id) == ("delete", name):
             yield from delete_key(keys, name)

@@ -99,10 +99,8 @@ def unquoted(outcome: Outcome) -> Outcome:
     if isinstance(outcome, Reply) or outcome.error is None:
         return outcome
     error: BaseException = bare(outcome.error)
-    safe = outcome.transient == "unreachable" or (
-        isinstance(outcome, Unsent) and isinstance(error, BotoCoreError)
-    )
-    if outcome.code is None and not safe:
+    harmless = outcome.transient == "unreachable" or isinstance(outcome, Unsent)
+    if outcome.code is None and not (harmless and isinstance(error, BotoCoreError)):
         error = HTTPClientError(error=type(error).__name__)
         return attrs.evolve(outcome, message=str(error), error=error)
     return attrs.evolve(outcome, error=error)

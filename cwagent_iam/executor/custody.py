@@ -139,7 +139,7 @@ def _wordless(error: BaseException) -> BaseException:
         return SystemExit(error.code if isinstance(error.code, int) else 1)
     try:
         return type(error)()
-    except TypeError:  # such as a group, which needs arguments
+    except Exception:  # noqa: BLE001 - it needs arguments, such as a group
         return KeyboardInterrupt()
 
 

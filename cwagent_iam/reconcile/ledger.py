@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cwagent_iam.changes import Change, ChangeSet
     from cwagent_iam.observing import Observation
 
+# Each such request creates another key: no observation and no later reply shows what it has done.
+_UNSHOWN = "CreateAccessKey"
+
 Sent: TypeAlias = "Iterable[tuple[Change, Request, Outcome]]"
 """Changes with their requests and outcomes."""
 
@@ -93,7 +96,11 @@ class Ledger:
         return attrs.evolve(
             self,
             applied=(*self.applied, *acknowledged),
-            unacknowledged=frozenset(unacknowledged.difference(acknowledged)),
+            unacknowledged=frozenset(
+                each
+                for each in unacknowledged
+                if each not in acknowledged or each.operation == _UNSHOWN
+            ),
             refused=_apply_rules(refused, known),
             known=known,
             last_write=self.waited if acknowledged else self.last_write,
@@ -134,7 +141,11 @@ class Ledger:
             was lost, or another process made the change.
         """
         due = set(changes)
-        decidable = (each for each in self.refused if confirmed or each.symbol != "-")
+        decidable = (
+            each
+            for each in self.refused
+            if (confirmed or each.symbol != "-") and each.operation != _UNSHOWN
+        )
         gone = [change for change in decidable if change not in due]
         ours = [change for change in gone if change in self.unacknowledged]
         others = dict.fromkeys(gone, "another process made it")
