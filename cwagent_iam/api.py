@@ -436,8 +436,8 @@ def ensure_agent_user(
         quotas: The account's quotas, as `observe_quotas` reads them. Default: AWS's defaults.
         existing: How to treat an unmanaged user. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
-            ``"attach"``: add missing policies. ``"verify"`` never writes. Only for a managed user,
-            or with ``"adopt"`` or ``"attach"``, is a key created.
+            ``"attach"``: add missing policies. A key is created only for a managed user, or with
+            ``"adopt"`` or ``"attach"``; with ``"verify"``, only for a user that did not exist.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.
         session: The boto3 session. Default: boto3's default session.
         iam: A client for IAM to use unaltered. Default: a client built from *session*.
@@ -461,7 +461,7 @@ def ensure_agent_user(
             does not accept the new key, in time; or if IAM's lists of access keys disagree.
         StoreError: If the store cannot be read or written. Either no key was created, or the
             error says that the store holds the key nevertheless.
-        DeliveryError: If a key was created, or may have been, and is not in the store.
+        DeliveryError: If a key was created, or may have been, and its delivery failed.
     """
     choices = Choices(existing, attachments)
     refuse(() if deliver is None else store_problems(deliver, tags))

@@ -2,9 +2,9 @@
 
 A call emits ``Planned``, then ``Applying`` and ``Applied`` for each change, then ``Verified``, then
 ``Answered`` if it asks EC2, and ``Done`` if it succeeds. At any time it may emit ``Waiting`` and
-``Recovered``, and ``Planned`` again if an observation needs further changes. For an access key it
-also emits ``KeyCreated``, ``KeyDelivered`` and ``KeyVerified``. A call that fails raises,
-and does not emit ``Done``. The logger ``cwagent_iam`` logs the text of each event at level INFO.
+``Recovered``, and ``Planned`` again if an observation needs further changes. For a new access key
+it also emits ``KeyCreated``, ``KeyDelivered`` and ``KeyVerified``. A call that fails raises, and
+does not emit ``Done``. The logger ``cwagent_iam`` logs the text of each event at level INFO.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class Done(_Told):
 
 @attrs.frozen(kw_only=True)
 class KeyCreated(_Told):
-    """An access key was created, and the store was asked to hold it.
+    """An access key was created; emitted after the attempt to record and deliver it.
 
     Attributes:
         access_key_id: Its id.

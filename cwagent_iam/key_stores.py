@@ -70,7 +70,7 @@ class SecretAccessKey:
 
 @attrs.frozen(kw_only=True)
 class NewAccessKey:
-    """An access key that was just created, for the store that it is delivered to.
+    """A new access key, for the store that it is delivered to.
 
     Attributes:
         access_key_id: Its id.
@@ -84,12 +84,12 @@ class NewAccessKey:
 
 
 class KeyStore(Protocol):
-    """A place for one access key that cannot be read back: only the id can.
+    """A place for one access key. Its id can be read back, and its secret cannot.
 
-    The secret that it holds cannot be verified. Therefore a rotation ends an old key only after the
-    new one was used. Give a store a method ``secret`` if its secret can be read: see
+    The secret that it holds cannot be verified. Therefore a rotation deactivates an old key only
+    after the new one was used. If the secret can be read, add a method ``secret``: see
     `ReadableKeyStore`. Errors and events name a store by its ``__str__``, which must not depend on
-    the key, or else by its type; they repeat no words of the exceptions that it raises. A store may
+    the key; without one, by its type. They do not repeat the words of its exceptions. A store may
     have an attribute ``identity``, a string that tells it from other stores; records of keys hold a
     hash of it. Default: its name.
     """
@@ -119,7 +119,7 @@ class Advice:
     Attributes:
         text: The steps that are left for the caller; empty if there are none.
         rereads: Whether the agent notices a new key without a restart.
-        redirected: Whether the agent has just been pointed at the store, for which it needs one.
+        redirected: Whether the agent was just pointed at the store, and needs a restart for that.
     """
 
     text: str = ""
@@ -129,7 +129,7 @@ class Advice:
 
 @runtime_checkable
 class Companion(Protocol):
-    """A store that knows about the programs that read it. A store needs no such method."""
+    """A store that can repair the settings of the programs that read it. This is optional."""
 
     def settle(self) -> Advice | str:
         """Repair the settings by which the agent finds the store, and return what is left to do.

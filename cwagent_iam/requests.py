@@ -270,8 +270,8 @@ class Interrupted(BaseException):
     """Raised into a generator when a `Send` was interrupted; ``__cause__`` is the interrupt.
 
     Attributes:
-        requests: The requests of that `Send`. It may be an earlier one than the generator has just
-            yielded, which was not performed then.
+        requests: The requests of that `Send`. If the generator has yielded a later `Send`, that one
+            was not performed.
         outcomes: The outcome of each request; `None` for one that was not sent.
     """
 
@@ -328,7 +328,7 @@ class Emit:
 
 @attrs.frozen
 class Hold:
-    """The effect of asking a key store what it holds; it returns a `Holding`.
+    """The effect of asking a key store which key it holds; it returns a `Holding`.
 
     Attributes:
         store: The store.
@@ -375,13 +375,13 @@ class Deliver:
 class Verify:
     """The effect of asking STS who signs with the key in a store; it returns the outcomes.
 
-    The secret is read back from the store. If it holds another key by now, the outcome is a
-    refusal with the code `STORE_CHANGED`.
+    The secret is read back from the store, if that is possible. If the store holds another key by
+    now, the outcome is a refusal with the code `STORE_CHANGED`.
 
     Attributes:
         store: The store.
         access_key_id: The id of the key that the store should hold.
-        key: The key itself, for a store that cannot be read back. Default: it can.
+        key: The key, if it is new: its secret is used for a store that cannot be read back.
         region: The Region to ask; empty for that of the other clients.
         copies: How many times STS is asked, side by side.
     """

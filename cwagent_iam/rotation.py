@@ -49,20 +49,21 @@ def rotate_access_key(
 ) -> RotationStatus:
     """Do the due steps of rotating a user's access key; call this daily.
 
-    Only keys that this library recorded are deactivated and deleted. The key in the store is
-    verified at each call, before any other key is. If the store cannot be read back, an old key is
-    deactivated only after the new one was used by another program. The store must be the only one
-    with a key of this user. IAM reports the last use of a key some hours late, so *settle* should
-    be a day or more. One call creates one key at most.
+    Only keys that this library recorded are deactivated and deleted. Each call verifies the key in
+    the store before it changes any other key. If the store cannot be read back, an old key is
+    deactivated only after another program has used the new one. The store must be the only one with
+    a key of this user. IAM may report the last use of a key hours late, so *settle* should be a day
+    or more. One call creates one key at most.
 
     Args:
         user_name: The name of the user.
         deliver: The store with the user's key; if it holds none, a key is created.
         max_age: The age from which a key is rotated, in seconds or as a `datetime.timedelta`; more
             than *settle* and *grace* together. Default: 90 days.
-        settle: How long the old key must be unused before it is deactivated, likewise. An agent
-            uses the old key for about ten minutes more. Default: 1 day.
-        grace: How long the old key stays inactive before it is deleted, likewise. Default: 7 days.
+        settle: How long the old key must be unused before it is deactivated, in seconds or as a
+            `datetime.timedelta`. An agent uses the old key for ten minutes or so. Default: 1 day.
+        grace: How long the old key stays inactive before its deletion, in seconds or as a
+            `datetime.timedelta`. Default: 7 days.
         now: `True` rotates the key whatever its age, unless a rotation is in progress. Default:
             `False`.
         undo: `True` reactivates the inactive key, and does nothing else. Default: `False`.
@@ -84,7 +85,7 @@ def rotate_access_key(
         KeyConflictError: If there are keys that only the caller can decide about, the key in the
             store does not work, or the user is unmanaged and a step is due.
         StoreError: If the store cannot be read or written.
-        DeliveryError: If a key was created, or may have been, and is not in the store.
+        DeliveryError: If a key was created, or may have been, and its delivery failed.
         ObserveError: If AWS refuses a read, or does not answer it in time.
         ApplyError: If AWS refuses a change, or does not answer it in time.
         CredentialsError: If there are no usable credentials to sign a request.
@@ -120,9 +121,10 @@ def preview_rotation(
         deliver: The store with the user's key. It is only read.
         max_age: The age from which a key is rotated, in seconds or as a `datetime.timedelta`; more
             than *settle* and *grace* together. Default: 90 days.
-        settle: How long the old key must be unused before it is deactivated, likewise. Default: 1
-            day.
-        grace: How long the old key stays inactive before it is deleted, likewise. Default: 7 days.
+        settle: How long the old key must be unused before it is deactivated, in seconds or as a
+            `datetime.timedelta`. Default: 1 day.
+        grace: How long the old key stays inactive before its deletion, in seconds or as a
+            `datetime.timedelta`. Default: 7 days.
         now: `True` asks for a rotation whatever the age of the key. Default: `False`.
         existing: How to treat an unmanaged user, as `rotate_access_key` does: ``"refuse"``
             (default), ``"verify"``, ``"adopt"`` or ``"attach"``.

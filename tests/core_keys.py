@@ -40,7 +40,7 @@ TARGET = f"user {USER}".lower()
 TERMS = Terms(max_age=30 * DAY, settle=DAY, grace=3 * DAY)
 UNKNOWN = refusal("InvalidClientTokenId", "The security token is invalid.")
 NO_STORE = cast("KeyStore", object())
-"""The store of all effects: the world does not ask it anything."""
+"""The store of all effects; the world never calls it."""
 
 
 @attrs.define
@@ -157,7 +157,7 @@ class KeyWorld(World):
         raise RefusedError(refusal("AccessDenied", words))
 
     def answer(self, request: Request) -> Outcome:
-        """Answer *request*; the secret of a new key is sealed, as the sender does it."""
+        """Answer *request*; the secret of a new key is hidden, as the sender does it."""
         outcome = World.answer(self, request)
         if isinstance(outcome, Reply) and request.operation == "CreateAccessKey":
             made = outcome.content["AccessKey"]
@@ -215,7 +215,7 @@ class KeyWorld(World):
     def rotate(
         self, terms: Terms = TERMS, existing: Existing = "refuse", **stop: int
     ) -> RotationStatus:
-        """Do what is due of a rotation."""
+        """Do the due steps of a rotation."""
         call = Call("aws", 60.0)
         keys = UserKeys(call, USER, NO_STORE, existing, self.now)
         return self.run(call.reporting(Rotation(keys, terms).run()), **stop)
@@ -246,5 +246,5 @@ def delivered(age: float = 1_000.0, **facts: Any) -> KeyWorld:
 
 
 def script(world: KeyWorld, operation: str, *answers: Answer) -> None:
-    """Let the next requests of one operation have these answers."""
+    """Set the answers to the next requests of one operation."""
     world.script[operation] = list(answers)

@@ -1,17 +1,17 @@
 """Runs many lives of access keys in a lagging, failing IAM; ``python tests/soak_keys.py 300``.
 
-A schedule is one life under one profile and one seed: a key is made and delivered, grows too old,
-is replaced, and the old one goes, while programs die or are interrupted, replies are lost, requests
-are throttled, disks fill up, and rivals and people are at work. After every request, and after
-every write to the store, three things must hold: the store holds an active key, once one was
-delivered; there is no third key; and no key that somebody uses was touched. What programs tell
-never holds a secret, and always names the keys that are not in the store. In the end the key in the
-store is the only one.
+A schedule is one life under one profile and one seed: a key is created and delivered, becomes too
+old and is replaced, and the old one is deleted. Meanwhile programs die or are interrupted, replies
+are lost, requests are throttled, disks are full, and rivals and people change keys. Three things
+must hold after each request and each write to the store: the store holds an active key, once one
+was delivered; there is no third key; and no key that another program uses was changed. The output
+of programs never contains a secret, and always names the keys that are not in the store. In the end
+the key in the store is the only one.
 
-IAM gives nobody a third key, so that there is none proves little. Therefore each request for one is
-counted as well: a `CreateAccessKey` of a program that could know of two keys. It could know of a
-key that was there for longer than any lag, and of one that IAM or the store had told it of in the
-same call, as long as the key was there. Of a key that a rival made a moment ago it could not.
+IAM never creates a third key, so its absence proves little. Therefore each request for one is
+counted as well: a `CreateAccessKey` of a program that could know of two keys. A program could know
+of a key that existed for longer than any lag, and of a key that IAM or the store showed it in the
+same call, as long as the key existed. It could not know of a key that a rival created just before.
 """
 
 from __future__ import annotations

@@ -461,7 +461,7 @@ def test_a_reply_without_a_key_is_lost(scene: Scene, spoiled: str) -> None:
     assert user.access_key.action == "created"
     (suspect,) = user.access_key.suspects
     assert sorted([suspect.access_key_id, user.access_key.access_key_id]) == scene.ids
-    assert f"The reply that named {suspect.access_key_id} may have been lost." in str(user)
+    assert f"A request whose reply was lost may have created {suspect.access_key_id}." in str(user)
 
 
 @pytest.mark.parametrize("operation", ["ListAccessKeys", "CreateAccessKey", "DeleteAccessKey"])

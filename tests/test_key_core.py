@@ -1,4 +1,4 @@
-"""The core of access keys alone: outcomes in, effects out; no AWS, no clock, no threads."""
+"""The core of access keys without an executor: outcomes in, effects out."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TestLife:
         assert list(world.keys) == [world.delivered[-1]]
 
     def test_a_mask(self) -> None:
-        """A store that has kept a mask is found out when it is read back."""
+        """Reading back finds a store that has kept a mask in place of the secret."""
         world = KeyWorld()
         world.written = lambda name, _: setattr(world, "shelf", (name, "****"))
         with pytest.raises(CwAgentIamError, match="SignatureDoesNotMatch"):
@@ -200,7 +200,7 @@ def test_every_line(call: Callable[[KeyWorld], object]) -> None:
 
 
 def test_interrupted_rotation() -> None:
-    """After an interrupt of any effect of a rotation the store holds a working key; calls go on."""
+    """After an interrupt of a rotation the store holds a working key, and later calls continue."""
     for place in range(200):
         world = delivered(31 * DAY)
         stop = interrupted(lambda: world.rotate(stop_at=place))  # noqa: B023
@@ -217,7 +217,7 @@ def test_interrupted_rotation() -> None:
 
 @pytest.mark.parametrize("days", [2, 6])
 def test_interrupted_end(days: int) -> None:
-    """After an interrupt of a call that ends the old key, the next calls go on."""
+    """After an interrupt of a call that retires the old key, the next calls continue."""
     for place in range(200):
         world = delivered(31 * DAY)
         for pause in [2, 6][: [2, 6].index(days) + 1]:
@@ -236,7 +236,7 @@ def test_interrupted_end(days: int) -> None:
 
 
 def test_at_most_one_key_a_call() -> None:
-    """A rotation that is asked for now, or whose ages are tiny, creates one key a call."""
+    """A rotation with ``now=True`` and tiny ages creates at most one key in each call."""
     world = delivered(10.0)
     tiny = Terms(max_age=1.0, settle=0.0, grace=0.0, now=True)
     for _ in range(5):
@@ -248,7 +248,7 @@ def test_at_most_one_key_a_call() -> None:
 
 
 def test_unreadable_store() -> None:
-    """Nothing proves that a key in a store that cannot be read back works, but its use."""
+    """Only its use proves that a key works if its store cannot be read back."""
     world = delivered(31 * DAY, readable=False)
     first = world.delivered[0]
     world.rotate()
@@ -294,7 +294,7 @@ class TestRecords:
         "value", ["2026-01-01T00:00:00Z", "", "2026-01-01T00:00:00Z replaces=X"]
     )
     def test_malformed(self, value: str) -> None:
-        """The key of a record without a store is not ours any more: it is in the way."""
+        """A key whose record is malformed or names no store is in the way."""
         world = delivered(31 * DAY)
         old = world.delivered[0]
         world.rotate()
@@ -305,7 +305,7 @@ class TestRecords:
         assert world.writes == []
 
     def test_lower_case(self) -> None:
-        """A record whose name somebody has written in lower case is the same record."""
+        """A record whose name is in lower case is the same record."""
         world = delivered(31 * DAY)
         world.rotate()
         user = world.things[TARGET]["seen"]
@@ -333,11 +333,11 @@ class TestRecords:
 
 
 class TestRegions:
-    """STS in a Region that is off."""
+    """STS in a Region that the account has not enabled."""
 
     @pytest.mark.parametrize("owner", ["account 999999999999", ""])
-    def test_whose_key(self, owner: str) -> None:
-        """Whose a key is that IAM does not know is asked elsewhere too."""
+    def test_owner(self, owner: str) -> None:
+        """STS in another Region names the account of a key that IAM does not know."""
         world = delivered(regions=frozenset({"us-east-1"}))
         gone = "AKIA9999999999999999"
         if not owner:
@@ -351,7 +351,7 @@ class TestRegions:
             assert world.deliver()[1].action == "replaced"
 
     def test_nowhere(self) -> None:
-        """If no Region answers, nothing is known, and nothing is done."""
+        """If STS refuses in each Region, the owner is unknown, and nothing is written."""
         world = delivered(regions=frozenset({"us-east-1"}))
         world.shelf = ("AKIA9999999999999999", "x")
         world.things[TARGET]["keys"] = []
@@ -373,7 +373,7 @@ class TestRegions:
 
 
 class TestNames:
-    """Keys that a request without reply has left."""
+    """Errors name the keys that come from a request whose reply was lost."""
 
     @pytest.mark.parametrize("second", [DENIED, Lost(done=False)])
     def test_second_refusal(self, second: Answer) -> None:
@@ -390,7 +390,7 @@ class TestNames:
             assert works(world)
 
     def test_interrupts(self) -> None:
-        """So does the note on an interrupt, once a list shows the key."""
+        """The note on an interrupt names the key too, once a list shows it."""
         for place in range(100):
             world = KeyWorld()
             script(world, "CreateAccessKey", Lost())
@@ -403,7 +403,7 @@ class TestNames:
 
 
 def test_the_record_is_refused() -> None:
-    """The new key is deleted, even if no tag may be removed either, and the error says so."""
+    """The new key is deleted, even if UntagUser is refused too, and the error says so."""
     world = KeyWorld()
     script(world, "TagUser", *[DENIED] * 9)
     script(world, "UntagUser", *[DENIED] * 9)
@@ -414,7 +414,7 @@ def test_the_record_is_refused() -> None:
 
 
 def test_a_stale_host_does_not_know_the_user() -> None:
-    """It refuses CreateAccessKey, and a rotation that has read the user sends it again."""
+    """A rotation that has read the user sends CreateAccessKey again if a host refuses it."""
     world = delivered(31 * DAY)
     script(world, "CreateAccessKey", no_such("user", USER))
     assert world.rotate().phase == "settling"
@@ -432,7 +432,7 @@ def test_a_denied_read_is_not_an_unknown_key() -> None:
 
 
 def test_a_slow_unreadable_store() -> None:
-    """Our own check, long after the record of the key, does not prove that a program uses it."""
+    """A verification long after the record does not prove that another program uses the key."""
     world = delivered(31 * DAY, readable=False)
 
     def slow(name: str, secret: str) -> None:
@@ -488,7 +488,7 @@ def test_preview_names_the_held_key() -> None:
 
 
 def test_restart_needed() -> None:
-    """It is, as long as no program has used the new key and the agent does not notice it."""
+    """`restart_needed` is true until a program uses the key that the agent does not notice."""
     world = delivered(31 * DAY)
     assert world.rotate().restart_needed
     world = world.later(3600)

@@ -1,7 +1,7 @@
-"""Interrupts of a call that creates a key: at effects, and at every line of sender and store.
+"""Interrupts of a call that creates a key: at effects, and at each line of sender and store.
 
 Afterwards the key is delivered, deleted or named, its reply is not lost, and no frame that the
-interrupt keeps alive shows a secret. `tests/test_key_core.py` has the lines of the core.
+interrupt keeps alive shows a secret. `tests/test_key_core.py` interrupts the lines of the core.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def every_line(files: tuple[str, ...], call: Callable[[], object]) -> list[BaseE
 
 @attrs.define
 class Client:
-    """A client for IAM that creates one key, and counts the requests."""
+    """A client for IAM that returns one key, and counts the requests."""
 
     meta: Any = attrs.field(factory=lambda: SimpleNamespace(partition="aws", config=None))
     created: int = 0

@@ -262,7 +262,7 @@ def test_a_key_that_somebody_uses_is_never_touched(world: World) -> None:
     world.sleep(15 * DAY)
     status = world.rotate()
     assert (status.phase, status.old_key.access_key_id) == ("current", theirs)
-    assert status.next_step == f"create a new key; {theirs} must be deleted before"
+    assert status.next_step == f"create a new key; {theirs} must be deleted first"
     world.sleep(20 * DAY)
     error = world.rotate()
     assert isinstance(error, KeyConflictError)

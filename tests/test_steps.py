@@ -1,4 +1,4 @@
-"""The steps about a user's keys: a table of cases, and laws over all of them."""
+"""The steps for a user's access keys: a table of cases, and laws over all of them."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ ROTATIONS = {
         view(OLD, YOUNG, records=(record("K0", changed=0.5),)),
         Act("deactivate", OLD),
     ),
-    "inactive, nobody knows since when": (view(OFF, YOUNG), Act("note", OFF)),
+    "inactive, unknown since when": (view(OFF, YOUNG), Act("note", OFF)),
     "inactive for a while": (
         view(OFF, YOUNG, records=(record("K0", changed=2),)),
         Later(phase="grace", due=NOW + 5 * DAY),
@@ -225,7 +225,7 @@ def test_a_key_that_may_be_on_its_way_gets_an_hour(age: float, due: float) -> No
 
 
 def test_an_older_key_gets_no_hour() -> None:
-    """Nobody delivers what has been replaced."""
+    """No program delivers a key that has been replaced."""
     old = key("K0", 100, 3)
     step = step_to_rotate(view(old, key("K1", 0.001)), attrs.evolve(TERMS, settle=0.0))
     assert step == Act("deactivate", old)
@@ -237,7 +237,7 @@ def test_rotating(seen: KeyView, step: object) -> None:
     assert step_to_rotate(seen, TERMS) == step
 
 
-def test_undoing_brings_back_the_inactive_key() -> None:
+def test_undo_reactivates_the_inactive_key() -> None:
     """It is the held key, or the only other one that this library may change."""
     assert step_to_undo(view(OFF, YOUNG)) == Act("reactivate", OFF)
     assert step_to_undo(view(YOUNG)) == Blocked(obstacle="nothing to undo", keys=(YOUNG,))
@@ -330,7 +330,7 @@ SUSPECTS: dict[str, tuple[KeyView, tuple[SeenKey, ...]]] = {
 
 @pytest.mark.parametrize(("seen", "suspects"), SUSPECTS.values(), ids=SUSPECTS)
 def test_a_lost_request_has_suspects(seen: KeyView, suspects: tuple[SeenKey, ...]) -> None:
-    """They appeared in its window, are in no store, and have no record; last use says nothing."""
+    """They appeared during the request, are not in the store, and have no record."""
     assert suspects_in(seen, frozenset({"K1"}), NOW - 20, NOW - 5) == suspects
 
 
@@ -512,7 +512,7 @@ slow = st.builds(attrs.evolve, terms, max_age=st.floats(61 * DAY, 100 * DAY))
 
 
 @given(deaths=st.lists(st.integers(0, 2), max_size=12), agreed=slow)
-def test_a_rotation_goes_on_wherever_it_was_broken_off(deaths: list[int], agreed: Terms) -> None:
+def test_a_rotation_continues_wherever_it_was_interrupted(deaths: list[int], agreed: Terms) -> None:
     """With a call for each thing that is due, some of which die: one new key, and no gap."""
     first = attrs.evolve(AGED, created=NOW - agreed.max_age)
     world = World([first], "K1", {"K1": record("K1", since=first.created)})

@@ -24,16 +24,16 @@ class Tracer:
         self.before: Any = None
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Set the trace function."""
         self.before = sys.gettrace()
         sys.settrace(self.trace)
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Restore the trace function that was set before."""
         sys.settrace(self.before)
 
     def trace(self, frame: Any, event: str, _argument: object) -> Any:
-        """Count lines."""
+        """Count lines, and interrupt at the chosen one."""
         if not frame.f_code.co_filename.endswith(self.files):
             return None
         if event == "line" and self.armed():

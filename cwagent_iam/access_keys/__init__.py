@@ -1,1 +1,1 @@
-"""Access keys: what is due about the keys of a user; values, pure functions and generators."""
+"""Access keys: the steps that are due for the keys of a user; values, functions, generators."""

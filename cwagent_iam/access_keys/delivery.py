@@ -1,9 +1,9 @@
-"""Delivery: creates, records, delivers and verifies a key; and undoes each step that fails.
+"""Delivery: creates, records, delivers and verifies a key, or deletes it if a step fails.
 
 .. code-block:: text
 
     check the store ▶ create ▶ record ▶ write ▶ read back ▶ verify ▶ forget the secret
-                        │        └────────┴────────┴── not in the store: delete the key again
+                        │        └────────┴────────┴── not in the store: delete the key
                         └── reply lost: tag the keys that the request may have created
 """
 
@@ -77,8 +77,8 @@ def ensure_user_with_key(
 ) -> Steps[tuple[Result, AccessKey]]:
     """Converge on a user and on a store that holds an access key of the user.
 
-    A user that this call has created has no keys, so that its key is created before the user is
-    confirmed: that saves two round trips.
+    A user that this call has created has no keys. Its key is therefore created before the user is
+    confirmed, which saves two round trips.
     """
     call = Reconciliation.of(attrs.evolve(goal, access_keys=True))
     keys = UserKeys(call, user_name, store, existing, now)
@@ -111,7 +111,7 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
     Raises:
         KeyConflictError: If keys conflict, or the held one is inactive or does not work.
         StoreError: If the store cannot be read or written.
-        DeliveryError: If a key was created, or may have been, and is not in the store.
+        DeliveryError: If a key was created, or may have been, and its delivery failed.
     """
     view = keys.view_of(user)
     if view.unheld or not isinstance(step_to_deliver(view), Act):
@@ -134,7 +134,7 @@ def ensure_key(keys: UserKeys, user: User) -> Steps[AccessKey]:
 
 
 def _settled(keys: UserKeys, key: AccessKey) -> Steps[AccessKey]:
-    """Return *key* with the advice of the store, which may write: not for ``existing="verify"``."""
+    """Return *key* with the advice of the store; not under ``"verify"``: the store may write."""
     if keys.existing == "verify":
         return key
     try:
@@ -147,7 +147,7 @@ def _settled(keys: UserKeys, key: AccessKey) -> Steps[AccessKey]:
 def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
     """Verify the held key, and record it if it has no record; `False` if the store has changed.
 
-    A missing record is confirmed as a conflict is: a read may be stale.
+    A missing record is confirmed like a conflict, because a read may be stale.
     """
     held, since = view.held or "", view.held_key.created if view.held_key else view.now
     since = max(since, view.records[held].changed or 0.0) if held in view.records else since
@@ -175,12 +175,12 @@ def create_key(
     """Create a key for which there is room, deliver it and verify it.
 
     Returns:
-        The key; `None` if another process was faster, so that another look must decide.
+        The key; `None` if another process was faster, so that the caller must read again.
 
     Raises:
         StoreError: If the store cannot be written, and nothing was created; or if it reports an
             error although it holds the key.
-        DeliveryError: If a key was created, or may have been, and is not in the store.
+        DeliveryError: If a key was created, or may have been, and its delivery failed.
     """
     holding = yield from keys.hold(check=True)
     if holding.access_key_id != view.held:
@@ -199,7 +199,7 @@ def create_key(
         finally:
             delivery.forget()
     finally:
-        delivery.forget()  # once more, because an interrupt may have come while it did
+        delivery.forget()  # once more, because an interrupt may have stopped the first call
 
 
 @attrs.define
@@ -208,8 +208,8 @@ class _Delivery:
 
     Attributes:
         keys: The keys of the user.
-        view: What was seen before.
-        send: Sends the record of the key, if it is not sent alone.
+        view: The keys as they were seen before the delivery.
+        send: Sends the record of the key beside other requests; `None` to send it alone.
         before: The ids that were known before the request, and the date of the last reply then.
         recorded: When the key was recorded; `None` if AWS has not acknowledged that.
         writing: Whether the store may have been asked to write the key.
@@ -223,13 +223,13 @@ class _Delivery:
     writing: bool = attrs.field(default=False, init=False)
 
     def run(self) -> Steps[AccessKey | None]:
-        """Do all of it; return `None` if another process was faster."""
+        """Create the key and deliver it; return `None` if another process was faster."""
         keys, new = self.keys, (yield from self._create())
         if new is None:
             return None
         yield from self._record(new)
-        complaint = yield from self._write(new)
-        if not (yield from self._is_held(new, complaint)):
+        failure = yield from self._write(new)
+        if not (yield from self._is_held(new, failure)):
             return None
         name = new.access_key_id
         yield Emit(KeyCreated(access_key_id=name))
@@ -242,9 +242,9 @@ class _Delivery:
             raise (yield from self._failed(reason)) from wrong.error
         if keys.lost is not None:
             yield from self._tag_suspects()
-        if complaint:
-            problem = f"{complaint.problem}; yet it holds access key {name}, which works"
-            raise attrs.evolve(complaint, problem=problem) from complaint.__cause__
+        if failure:
+            problem = f"{failure.problem}; yet it holds access key {name}, which works"
+            raise attrs.evolve(failure, problem=problem) from failure.__cause__
         view = self.view if keys.lost is None else (yield from keys.look())
         return access_key(view, name, "created" if self.view.held is None else "replaced")
 
@@ -270,9 +270,9 @@ class _Delivery:
             self.keys.lost, self.keys.window = self.before[0], (self.before[1], float("inf"))
 
     def _appeared(self) -> Steps[tuple[SeenKey, ...]]:
-        """Return the keys that a lost request of this call may have created, after one more list.
+        """Return the keys that may come from a request without a reply, after one more list.
 
-        The list is asked for once only, since an interrupt may be waiting.
+        The list is requested only once, because an interrupt may be pending.
         """
         keys = self.keys
         if keys.lost is None:
@@ -283,7 +283,7 @@ class _Delivery:
         return tuple(key for name, key in keys.shown.items() if name not in old)
 
     def _tag_suspects(self) -> Steps[None]:
-        """Tag what a request whose reply was lost may have created, once reads agree on it."""
+        """Tag the keys that may come from a request without a reply, once reads agree on them."""
         keys, new = self.keys, self.keys.new
         try:
             yield from keys.list_keys()
@@ -326,28 +326,28 @@ class _Delivery:
             return error
         return None
 
-    def _is_held(self, new: NewAccessKey, complaint: StoreError | None) -> Steps[bool]:
-        """Return whether the store holds the key; delete it if another process has written."""
+    def _is_held(self, new: NewAccessKey, failure: StoreError | None) -> Steps[bool]:
+        """Return whether the store holds the key; delete the key if another process was faster."""
         before = self.view.held
-        held = yield from self._held(complaint)
-        if isinstance(held, StoreError):  # others may have seen the key in it, and rely on it
-            yield from self._doubt(f"{complaint or 'it was written'}, and then: {held}")
+        held = yield from self._held(failure)
+        if isinstance(held, StoreError):  # a program may have read the key, and use it
+            yield from self._doubt(f"{failure or 'it was written'}, and then: {held}")
         if held == new.access_key_id:
             return True
-        if complaint is None and self.view.held_key:
-            yield from self._doubt(f"it was written, and holds {held or 'no key'}")
-        if complaint is None or held == before:
-            yield from self._undo(str(complaint or f"it was written, and holds {held or 'no key'}"))
-        yield from self._delete(str(complaint))
+        if failure is None and self.view.held_key:
+            yield from self._doubt(f"it was written, but holds {held or 'no key'}")
+        if failure is None or held == before:
+            yield from self._undo(str(failure or f"it was written, but holds {held or 'no key'}"))
+        yield from self._delete(str(failure))
         return False
 
-    def _held(self, complaint: StoreError | None) -> Steps[str | StoreError | None]:
-        """Return what the store holds, once it had time to show what was written, or its error.
+    def _held(self, failure: StoreError | None) -> Steps[str | StoreError | None]:
+        """Return what the store holds, or its error, after it had time to show what was written.
 
-        If it reported an error, and held no key that works, nothing is lost by not waiting.
+        If the write failed, and the store held no key of the user, there is no reason to wait.
         """
         keys, before = self.keys, self.view.held
-        hasty = complaint is not None and self.view.held_key is None
+        hasty = failure is not None and self.view.held_key is None
         late = keys.waited + LONGEST_LAG
         while True:
             held: str | StoreError | None
@@ -365,10 +365,10 @@ class _Delivery:
             return StoreError(store=keys.holding.name, problem=problem)
         return held
 
-    # --- the way back -----------------------------------------------------------------------------
+    # --- undoing ----------------------------------------------------------------------------------
 
     def _doubt(self, reason: str) -> Steps[NoReturn]:
-        """Leave the key alone: deleting it might leave the store without any."""
+        """Keep the key, because deleting it might leave the store without a key that works."""
         yield Emit(KeyCreated(access_key_id=self._id))
         before = f"; it had held {self.view.held}" if self.view.held else ""
         raise (yield from self._failed(f"{reason}{before}"))
@@ -387,7 +387,7 @@ class _Delivery:
             reason = f"{reason.rstrip('.')}; and then: {why}"
             raise (yield from self._failed(reason, "exists")) from error
         if self.recorded:
-            with suppress(CwAgentIamError):  # a rotation forgets the record of a deleted key
+            with suppress(CwAgentIamError):  # a rotation removes the record later
                 yield from forget_tags(self.keys, [self._id])
 
     @property
@@ -397,7 +397,7 @@ class _Delivery:
     def _failed(
         self, reason: str, fate: Fate = "in doubt", *, new: bool = True
     ) -> Steps[DeliveryError]:
-        """Return the error about the *new* key, and about what lost requests may have created."""
+        """Return the error about the *new* key, and about those that lost requests may have left."""
         return DeliveryError(
             access_key_id=self._id if new else None,
             fate=fate,
@@ -409,7 +409,7 @@ class _Delivery:
     # --- interrupts -------------------------------------------------------------------------------
 
     def _created(self) -> NewAccessKey | None:
-        """Return the key in the last outcomes, if the last write has created one."""
+        """Return the new key, even if an interrupt left it only in the last outcomes."""
         call = self.keys.call
         if not (call.sent and isinstance(call.sent[0], CreateAccessKey) and call.outcomes):
             return self.keys.new
@@ -430,17 +430,15 @@ class _Delivery:
         return isinstance(stop, kind) and (new is None or new.access_key_id in str(stop))
 
     def abandon(self, stop: BaseException) -> Steps[None]:
-        """Try once to delete what is not delivered, and note on *stop* what became of it.
+        """Try once to delete a key that is not delivered; add a note about it to *stop*.
 
-        If the store was written and held a key that works, it may be about to show the new one.
+        If the store was asked to write it, and held a key before, it may show the new one late.
         """
-        keys, new = self.keys, self._created()
-        self._note_loss(
-            lost=CreateAccessKey(name=keys.user_name) in keys.call.ledger.unacknowledged
-        )
-        keys.new = new
+        keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
+        self._note_loss(lost=change in keys.call.ledger.unacknowledged)
+        keys.new = new = self._created()
         for key in (yield from self._appeared()):
-            words = "may have been created by this call, whose reply was lost"
+            words = "may come from a request of this call whose reply was lost"
             told_by(stop).add_note(f"access key {key.access_key_id} {words}")
         if new is None or new.access_key_id in keys.deleted:
             return
@@ -458,7 +456,7 @@ class _Delivery:
         told_by(stop).add_note(f"access key {new.access_key_id} was created, and {fate}")
 
     def forget(self) -> None:
-        """Drop the secret, wherever it is."""
+        """Empty the secret, also in the last outcomes."""
         new = self._created()
         for each in (new, self.keys.new):
             if each:
@@ -468,7 +466,7 @@ class _Delivery:
 def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Steps[None]:
     """Delete a key, and confirm that it is deleted.
 
-    Some hosts may not know a *new* one yet, which this call has created.
+    Some hosts may not know a *new* key yet, which this call has created.
     """
     change = DeleteAccessKey(name=keys.user_name, access_key_id=access_key_id)
     began, rounds = keys.waited, 1
@@ -486,7 +484,7 @@ def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Step
 
 
 def forget_tags(keys: UserKeys, ids: list[str]) -> Steps[None]:
-    """Remove the records and the tags of suspects for these keys."""
+    """Remove the records and the suspect tags of the keys with these ids."""
     named = tuple(f"{prefix}{each}" for each in ids for prefix in (KEY_TAG, SUSPECT_TAG))
     for name in named:
         keys.tags.pop(name, None)

@@ -1,7 +1,7 @@
 """Inventory: the access keys of one user, as IAM and the store show them, read until reads agree.
 
 One read may come from a host that does not know a key yet, or still knows a deleted one, and the
-next read from another. A decision on a list that changes would create a key too many.
+next read from another. A decision on one stale list could create one key too many.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LONGEST_LAG = 15.0
-"""How long IAM's lists usually lag at most, in seconds, as far as users have reported."""
+"""The longest usual lag of IAM's lists, in seconds, as users have reported it."""
 
 _UNSTEADY = "IAM's lists of the access keys differ, or lag"
 
@@ -107,7 +107,7 @@ class UserKeys:
 
     @property
     def time(self) -> float:
-        """The time, in seconds since 1970; AWS's clock tells how long requests took."""
+        """The current time, in seconds since 1970; the dates of replies include slow requests."""
         return max(self.now + self.waited, self.date or 0.0)
 
     @property
@@ -128,8 +128,9 @@ class UserKeys:
     ) -> Steps[KeyView]:
         """Read until several reads agree, and their result is accepted.
 
-        A held key that lists do not show may be new. It counts as deleted only after the longest
-        lag. So does any key that an earlier list has shown. An error names *waiting_for*.
+        A held key that lists do not show may be new. It counts as deleted after the longest lag,
+        or half of the time that is left. Any other key that an earlier list has shown counts as
+        deleted once GetAccessKeyLastUsed does not know it. A timeout error names *waiting_for*.
         """
         began, rounds = self.waited, 0
         lag = 0.0 if self.gone and self.gone == self.holding.access_key_id else LONGEST_LAG
@@ -145,7 +146,7 @@ class UserKeys:
                 raise self.timeout("" if named in self.shown else named, rounds, began)
 
     def list_keys(self, attempts: int = MAX_ATTEMPTS) -> Steps[None]:
-        """List the keys, without regard to the store: errors can name what any list shows."""
+        """List the keys without asking the store, so that errors can name what any list shows."""
         reads = [Request.of("ListAccessKeys", UserName=self.user_name)] * COPIES
         outcomes = yield Send(tuple(reads), attempts)
         self.note_dates(outcomes)
@@ -163,7 +164,7 @@ class UserKeys:
         return (yield from self.look(lambda _: self.waited >= late))
 
     def confirm(self, step: Callable[[KeyView], T]) -> Steps[KeyView]:
-        """Read again in rounds as long as *step* returns `Blocked`, as a conflict is confirmed."""
+        """Read in rounds while *step* returns `Blocked`, with the pauses for a conflict."""
         view = yield from self.look()
         for pause in CONFIRMING[1:]:
             if not isinstance(step(view), Blocked):
@@ -209,7 +210,7 @@ class UserKeys:
         return refusal
 
     def _read(self, held: str | None, *, may_be_gone: bool) -> Steps[KeyView | None]:
-        """Return what one round of reads shows; `None` if they disagree, or a key is hidden."""
+        """Return what one round of reads shows; `None` if they disagree, or do not list a key."""
         name = {"UserName": self.user_name}
         reads = [Request.of(each, **name) for each in ("GetUser", "ListAccessKeys")] * COPIES
         uses = [_use_of(held)] if held else []
@@ -249,7 +250,7 @@ class UserKeys:
         return attrs.evolve(self._view(first, used), owner=owner)
 
     def _check_missing(self, reads: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
-        """Raise `ObserveError` if the user does not exist; some hosts may not know it yet."""
+        """Raise `ObserveError` if no host knows the user, and this call has not seen it before."""
         known, target = self.call.ledger.known, f"user {self.user_name}".lower()
         missing = [each for each in outcomes[: len(reads)] if is_missing(each)]
         if len(missing) == len(reads) and target not in known.created | known.observed:
@@ -295,7 +296,7 @@ class UserKeys:
     def _account_of(self, access_key_id: str, user: User) -> Steps[str | None]:
         """Return the account of a key that IAM does not know; `None` for one that was deleted.
 
-        IAM knows the keys of its own account only. STS knows the account of any key, also of a
+        IAM knows the keys of its own account only. STS knows the account of any key, even of a
         deleted one. So a key that IAM does not know was deleted if STS names this account.
         """
         regions = list(sts_regions(self.call.partition))
@@ -303,7 +304,7 @@ class UserKeys:
             request = Request("GetAccessKeyInfo", {"AccessKeyId": access_key_id}, regions.pop(0))
             (outcome,) = yield from self._send([request])
             if isinstance(outcome, Refusal) and outcome.code == "ValidationError":
-                return None  # it is no id of AWS, such as a placeholder in a file
+                return None  # it is not an id of AWS: a placeholder in a file
             if isinstance(outcome, Reply) or not regions:
                 break
         account: str = content_of(request, outcome)["Account"]

@@ -1,8 +1,8 @@
 """Records: the tags of a user that say which access keys this library created, and for which store.
 
-IAM keeps neither who created a key nor when its status changed. A record is written before its key
-is delivered, and before the status of the key is changed. A *suspect* is a key that a request may
-have created whose reply was lost. Its tag has another name, so that it never replaces a record.
+IAM stores neither who created a key nor when its status changed. A record is written before its key
+is delivered, and before the status of the key is changed. A *suspect* is a key that may come from a
+request whose reply was lost. Its tag has another name, so that it never replaces a record.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Record:
 
     Attributes:
         access_key_id: The id of the key.
-        since: When the key was created or first seen, in seconds since 1970.
+        since: When the key was recorded or created, in seconds since 1970.
         store: The fingerprint of the store that it was created for; empty for a suspect.
         replaces: The id of the key that the store held before; empty if it held none.
-        active: The status that a rotation gave it last.
-        changed: When that was, in seconds since 1970; `None` if never.
+        active: Whether the last change of its status activated it. Default: `True`.
+        changed: When its status was last changed, in seconds since 1970; `None` if never.
     """
 
     access_key_id: str
@@ -43,7 +43,7 @@ class Record:
 
     @property
     def tag(self) -> tuple[str, str]:
-        """The tag: key and value."""
+        """The tag: name and value."""
         words = [_as_text(self.since)]
         words += [f"store={self.store}"] if self.store else []
         words += [f"replaces={self.replaces}"] if self.replaces else []
@@ -53,17 +53,15 @@ class Record:
 
     @property
     def prefix(self) -> str:
-        """The part of the tag's key before the id."""
+        """The part of the tag's name before the id."""
         return KEY_TAG if self.store else SUSPECT_TAG
 
 
 def records_in(tags: Mapping[str, str], prefix: str) -> Mapping[str, Record]:
-    """Return the records among *tags* whose keys begin with *prefix*, by the ids of the keys.
+    """Return the records among *tags* whose names begin with *prefix*, by the ids of the keys.
 
-    The keys of tags are in lower case.
-
-    A tag whose value is malformed is not a record; nor is one that names a store as a suspect, or
-    no store as a key.
+    The names of *tags* are in lower case. A tag with a malformed value is not a record. Nor is a
+    suspect's tag that names a store, or another tag that names none.
     """
     named = [
         (key.removeprefix(prefix).upper(), tags[key]) for key in tags if key.startswith(prefix)

@@ -1,4 +1,4 @@
-"""Results about access keys: what callers get, and the conflicts that they have to resolve."""
+"""Results about access keys, and the conflicts that callers have to resolve."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def access_key(view: KeyView, access_key_id: str, action: Action) -> AccessKey:
-    """Return the key of this id as a result, beside the others that were seen."""
+    """Return the result about the key with this id, with the user's other keys."""
     unheld = tuple(key for key in view.keys if key.access_key_id != access_key_id)
     suspects = tuple(key for key in unheld if key in view.unheld_suspects)
     return AccessKey(access_key_id=access_key_id, action=action, unheld=unheld, suspects=suspects)
@@ -40,7 +40,7 @@ def _ago(seconds: float) -> str:
 def key_conflict(
     keys: UserKeys, view: KeyView, blocked: Blocked, detail: str = ""
 ) -> KeyConflictError:
-    """Return the error that says what *blocked* a step, and what the caller can do."""
+    """Return the error that says why a step is *blocked*, and what the caller can do."""
     reason, advice = _WORDS[blocked.obstacle]
     store = keys.holding.name
     facts = {"store": store, "held": view.held, "owner": view.owner, "detail": detail}

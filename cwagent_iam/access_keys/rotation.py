@@ -3,13 +3,13 @@
 .. code-block:: text
 
     current ─ too old ─▶ a new key is created, delivered, verified ─▶ settling
-       ▲                                                                │ the old key is not used
+       ▲                                                                │ the old key is unused
        └──────── deleted ◀─ grace ◀─ deactivated, after a record ◀──────┘
                               └── undo: active again, after a record ─▶ settling
 
 The next step follows from what IAM and the store show. The only other memory is the records of the
 keys, because IAM does not keep when the status of a key changed. So a call may be interrupted
-anywhere, and may come early, late or twice: the next call continues.
+anywhere, or come early, late or twice: the next call continues.
 """
 
 from __future__ import annotations
@@ -68,14 +68,14 @@ class RotationStatus:
         access_key_id: The id of the key that the store holds; `None` if it holds none.
         phase: ``"current"``, ``"settling"``, ``"grace"`` or ``"blocked"``.
         next_step: The next step. Another call does it, unless the phase is ``"blocked"``.
-        due_at: When it is due, in UTC; `None` if no time resolves it.
-        held_key: The key that the store holds, with its last use and the service of that; `None`
-            if IAM shows no such key.
+        due_at: When it is due, in UTC; `None` if the phase is ``"blocked"``.
+        held_key: The key that the store holds, with its last use and the service that it was used
+            for; `None` if IAM shows no such key.
         age: The age of the held key, in seconds; `None` if there is none.
         old_key: The key that the rotation retires, or the user's other key; `None` if there is
             none.
         unheld: All keys of the user that the store does not hold.
-        suspects: The keys that a request may have created whose reply was lost.
+        suspects: The keys that may come from a request whose reply was lost.
         can_undo: Whether ``undo=True`` would reactivate a key.
         restart_needed: Whether the agent must be restarted to use the key in the store: no program
             has used it yet, and the agent does not notice a new one. `False` in a preview.
@@ -117,7 +117,7 @@ class Rotation:
         terms: The lengths of the phases.
         done: The steps that were done, in words.
         verified: The id of the held key that was verified last.
-        noted: The keys whose new status this call has recorded.
+        noted: The ids and new statuses that this call has recorded.
     """
 
     keys: UserKeys
@@ -127,7 +127,7 @@ class Rotation:
     noted: set[tuple[str, bool]] = attrs.field(factory=set)
 
     def run(self) -> Steps[RotationStatus]:
-        """Do what is due until nothing is; verify what the store holds before anything ends."""
+        """Do the due steps; verify the key in the store before any other key is changed."""
         keys = self.keys
         while True:
             view = yield from keys.look()
@@ -137,7 +137,7 @@ class Rotation:
                     continue
                 self.verified = view.held or ""
                 if view.held not in view.records and view.barrier is None:
-                    continue  # it is recorded now, which may decide about the others
+                    continue  # its new record may change the step for the other key
             if isinstance(step, Later) or (isinstance(step, Create) and keys.new):
                 yield from self._forget_deleted(view)
                 return (yield from self._status(view, step))
@@ -193,12 +193,12 @@ class Rotation:
                     raise key_conflict(keys, view, blocked)
 
     def _set_active(self, key: SeenKey, view: KeyView, *, active: bool) -> Steps[bool]:
-        """Set the status of a key; return whether AWS acknowledged it, and not that it is gone.
+        """Set the status of a key; return `False` if another look must decide: it may be gone.
 
-        The record comes first: an interrupt between them must not shorten what follows.
+        The record is written first, so that an interrupt cannot shorten the phase that follows.
         """
         keys, same = self.keys, key.access_key_id
-        if (same, active) not in self.noted:  # again would restart the time for waiting
+        if (same, active) not in self.noted:  # a second record would restart the phase
             yield from keys.write(self._noting(key, view, active=active))
             self.noted.add((same, active))
         status: Literal["Active", "Inactive"] = "Active" if active else "Inactive"
@@ -221,7 +221,7 @@ class Rotation:
         return self.keys.tagging(attrs.evolve(record, active=active, changed=self.keys.time))
 
     def _delete(self, key: SeenKey) -> Steps[None]:
-        """Delete a key if that is still due when all lag is over.
+        """Delete a key if that is still due after the longest lag, or half of the time left.
 
         Another process may have reactivated or recorded it a moment ago.
         """
@@ -234,7 +234,7 @@ class Rotation:
             yield from forget_tags(keys, [name])
 
     def _forget_deleted(self, view: KeyView) -> Steps[None]:
-        """Remove the records of keys that no longer exist; a young one may not be shown yet."""
+        """Remove the records of keys that no longer exist; a new key may not be listed yet."""
         known = {**view.suspects, **view.records}
         gone = known.keys() - {key.access_key_id for key in view.keys} - {view.held}
         old = sorted(name for name in gone if known[name].since + DAY < view.now)
@@ -249,7 +249,7 @@ def _status(
     done: tuple[str, ...],
     advice: Advice | None = None,
 ) -> RotationStatus:
-    phase, next_step, due = _coming(step, view)
+    phase, next_step, due = _next_of(step, view)
     held, told = view.held_key, advice or Advice()
     unused = held is not None and held.last_service in NO_PROGRAM
     return RotationStatus(
@@ -276,7 +276,7 @@ def _old_key(step: Step, view: KeyView) -> SeenKey | None:
     return next(iter(view.unheld_suspects or view.unheld), None)
 
 
-def _coming(step: Step, view: KeyView) -> tuple[RotationPhase, str, float | None]:
+def _next_of(step: Step, view: KeyView) -> tuple[RotationPhase, str, float | None]:
     """Return the phase, the next step, and when it is due; after an undo it may be due already."""
     phase: RotationPhase
     due = view.now
@@ -291,7 +291,7 @@ def _coming(step: Step, view: KeyView) -> tuple[RotationPhase, str, float | None
             names = " or ".join(key.access_key_id for key in keys)
             return "blocked", f"decide about {names or 'the store'}: {obstacle}", None
     other = old.access_key_id if (old := _old_key(step, view)) else ""
-    room = f"; {other} must be deleted before" if other else ""
+    room = f"; {other} must be deleted first" if other else ""
     proof = "" if view.readable else ", and the new key has been used"
     steps = {
         "current": f"create a new key{room}",

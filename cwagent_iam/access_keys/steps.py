@@ -1,4 +1,4 @@
-"""Steps: what is due about the access keys of a user, as a function of what was seen.
+"""Steps: the step that is due for the access keys of a user, as a function of what was seen.
 
 Times are in seconds since 1970; nothing here reads a clock. The held key is the one in the store.
 
@@ -41,16 +41,16 @@ ON_ITS_WAY = 3600.0
 """How long another program may take to deliver a new key to the store, in seconds."""
 
 OWN_USE = 900.0
-"""How long after the verification of a key IAM may report that verification as its last use."""
+"""How much later than the verification of a key IAM may date that use, in seconds."""
 
 SLOW = 300.0
-"""How long after its record a key may be verified, in seconds; otherwise it is recorded again."""
+"""How long after its record a new key may be verified, in seconds, or it is recorded again."""
 
 TOLERANCE = 2.0
-"""The tolerance for differences between AWS's clocks and for rounded dates, in seconds."""
+"""The tolerance for differences between AWS's clocks, and for rounded dates, in seconds."""
 
 NO_PROGRAM = frozenset({"", "N/A", "sts"})
-"""The services of the last use that do not prove that a program uses a key: we verify with STS."""
+"""The services whose use does not prove that a program uses a key: STS is used to verify it."""
 
 Phase: TypeAlias = Literal["current", "settling", "grace"]
 """No rotation is due; the old key may be in use; or the old key is inactive, but not deleted."""
@@ -80,7 +80,7 @@ class KeyView:
         owner: The owner of the held key, if that is another user or another account.
         records: The records of keys, by id.
         suspects: The tags of suspects, by id.
-        barrier: Why this call must not change the keys of the user; `None` if it may.
+        barrier: The reason not to change the keys of the user; `None` if this call may do so.
         has_room_for_record: Whether the user can have one more tag.
         now: The current time.
     """
@@ -108,7 +108,7 @@ class KeyView:
 
     @property
     def unheld_suspects(self) -> tuple[SeenKey, ...]:
-        """The suspects among them: they have no record."""
+        """The suspects that the store does not hold. A key with a record is not a suspect."""
         unrecorded = self.suspects.keys() - self.records.keys()
         return tuple(key for key in self.unheld if key.access_key_id in unrecorded)
 
@@ -185,7 +185,7 @@ Step: TypeAlias = Act | Create | Blocked | Later
 
 
 def step_to_deliver(view: KeyView) -> Act | Create | Blocked:
-    """Return the step to an active key in the store; it never deactivates or deletes a key."""
+    """Return the step towards an active key in the store; none deactivates or deletes a key."""
     held = view.held_key
     if held is not None:
         inactive = Blocked(obstacle="held is inactive", keys=(held,))
@@ -232,7 +232,7 @@ def _due(view: KeyView, terms: Terms) -> Step:
 def step_to_undo(view: KeyView) -> Act | Blocked:
     """Return the step that reactivates the held key, or the only other one that is inactive.
 
-    Keys that this library has not recorded stay as they are.
+    An unheld key with neither a record nor a suspect tag is not reactivated.
     """
     known = {view.held, *view.records, *view.suspects}
     inactive = [key for key in view.keys if not key.active and key.access_key_id in known]
@@ -245,7 +245,7 @@ def step_to_undo(view: KeyView) -> Act | Blocked:
 
 
 def is_undone(view: KeyView) -> bool:
-    """Return whether a rotation has reactivated a key last, and the key is active."""
+    """Return whether a key is active because an undo has reactivated it."""
     known = {**view.suspects, **view.records}
     found = (known.get(key.access_key_id) for key in view.keys if key.active)
     return any(record and record.active and record.changed is not None for record in found)
@@ -272,7 +272,7 @@ def _retirement(view: KeyView, other: SeenKey, held: SeenKey | None, terms: Term
         moments = [other.created, other.last_used, since]
         moments += [held.created] if held else []
         moments += [suspect.since] if suspect else []
-        # The dates of replies are rounded to seconds, so that one may seem to be in the future.
+        # AWS rounds dates to seconds, so that one may seem to be in the future.
         last = min(view.now, max(moment for moment in moments if moment is not None))
         due = last + settle
         if held and not suspect and other.created >= held.created:
@@ -291,7 +291,7 @@ def _retirement(view: KeyView, other: SeenKey, held: SeenKey | None, terms: Term
 def _is_proved(view: KeyView, held: SeenKey) -> bool:
     """Return whether the held key works: its secret was verified, or another program used it.
 
-    IAM reports the last use only. STS was used to verify the key when it was created.
+    IAM reports only the last use. A use of STS may be the verification after the creation.
     """
     record = view.records.get(held.access_key_id)
     verified = max(held.created, record.since if record else 0.0) + SLOW + OWN_USE
@@ -302,15 +302,15 @@ def _is_proved(view: KeyView, held: SeenKey) -> bool:
 def suspects_in(
     view: KeyView, before: frozenset[str], since: float, until: float
 ) -> tuple[SeenKey, ...]:
-    """Return the keys that a CreateAccessKey request may have created whose reply was lost.
+    """Return the keys that may come from a CreateAccessKey request whose reply was lost.
 
-    They are new, in no store, and without a record.
+    They are new, not in the store, and without a record.
 
     Args:
-        view: What was seen after it.
-        before: The ids of the keys that were known before it.
-        since: The date of the last reply before it, by AWS's clock.
-        until: The date of the first reply after it, by AWS's clock.
+        view: The keys as they were seen after the request.
+        before: The ids of the keys that were known before the request.
+        since: The date of the last reply before the request, by AWS's clock.
+        until: The date of the first reply after the request, by AWS's clock.
     """
     first, last = since - TOLERANCE, until + TOLERANCE
     known = before | view.records.keys()

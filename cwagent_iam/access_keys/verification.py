@@ -1,4 +1,4 @@
-"""Verification: asks STS who signs with the key in the store, in a Region that works."""
+"""Verification: asks STS, in up to two Regions, who signs with the key in the store."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from cwagent_iam.key_stores import NewAccessKey
     from cwagent_iam.requests import Outcome, Steps
 
-# The key is unknown in that Region, or too new; or another host refuses.
+# The Region is not enabled, or the host does not know the key, which may be too new.
 _UNKNOWN = "InvalidClientTokenId"
-# AWS knows the id, and has computed another signature; no waiting resolves that.
+# The store holds another key; or AWS knows the id, and has computed another signature.
 _DECISIVE = {STORE_CHANGED, "SignatureDoesNotMatch"}
 
 
@@ -29,9 +29,9 @@ def verify(
 ) -> Steps[Refusal | None]:
     """Verify the key in the store; return why AWS does not accept it, or `None` if it does.
 
-    A key fails only if the Region of the other clients and one that every account has enabled both
-    reject it. A *new* key, which this call has created, is verified by several answers. That AWS
-    does not know a key of more than a day's *age*, in seconds, is confirmed as a conflict is.
+    A wrong signature is final. Any other failure counts only if two Regions reject the key: that of
+    the other clients, and one that every account has enabled. A *new* key is verified by several
+    answers. An unknown key whose *age*, in seconds, is over a day is confirmed like a conflict.
     """
     regions = sts_regions(keys.call.partition)
     began, rounds = keys.waited, 0
@@ -72,7 +72,7 @@ def _effect(keys: UserKeys, access_key_id: str, new: NewAccessKey | None, region
 
 
 def _rejection(user_name: str, outcomes: Sequence[Outcome]) -> Refusal | None:
-    """Return the first refusal; a reply that names another user is one too."""
+    """Return the first refusal; a reply that names another user counts as one."""
     for outcome in outcomes:
         if isinstance(outcome, Refusal):
             return outcome

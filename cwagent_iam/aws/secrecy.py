@@ -54,7 +54,7 @@ def bare(error: _E) -> _E:
 
 
 def sealed(function: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Let *function* raise what it raises without its frames, which may hold a secret.
+    """Remove the frames, which may hold a secret, from all that *function* raises.
 
     ``raise ... from None`` would only hide the first error. So the error is raised again where no
     error is being handled.

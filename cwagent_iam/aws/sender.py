@@ -74,7 +74,7 @@ def _reply(content: Mapping[str, Any], request: Request) -> Reply:
         msg = f"The reply to {request.operation} has no {row.result}."
         raise ResponseParserError(msg)
     if request.operation == "CreateAccessKey":
-        _seal(content["AccessKey"])
+        _hide_secret(content["AccessKey"])
     metadata = metadata_in(content)
     attempts = 1 + metadata.get("RetryAttempts", 0)
     return Reply(
@@ -85,8 +85,8 @@ def _reply(content: Mapping[str, Any], request: Request) -> Reply:
     )
 
 
-def _seal(key: Any) -> None:
-    """Put an object in place of the secret of a new access key. Doing it again changes nothing."""
+def _hide_secret(key: Any) -> None:
+    """Replace the secret of a new access key by a `SecretAccessKey`. A repetition does nothing."""
     if not (key and key.get("AccessKeyId") and key.get("SecretAccessKey")):
         msg = "The reply to CreateAccessKey holds no key."
         raise ResponseParserError(msg)

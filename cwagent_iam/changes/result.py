@@ -28,7 +28,7 @@ class AccessKey:
         access_key_id: Its id.
         action: The action that the call took on it.
         unheld: The user's other keys, whose secrets the store does not have.
-        suspects: Those of them that a request may have created whose reply was lost. A rotation
+        suspects: Those of them that may come from a request whose reply was lost. A rotation
             retires them.
         advice: Advice for the caller; empty if there is nothing left to do.
     """
@@ -44,7 +44,7 @@ class AccessKey:
         others = ", ".join(key.access_key_id for key in self.unheld)
         beside = f", beside {others}" if others else ""
         names = ", ".join(key.access_key_id for key in self.suspects)
-        doubt = f" The reply that named {names} may have been lost." if names else ""
+        doubt = f" A request whose reply was lost may have created {names}." if names else ""
         line = f"access key {self.access_key_id} {self.action}{beside}.{doubt} {self.advice}"
         return line.rstrip()
 

@@ -1,7 +1,7 @@
-"""Custody: what the executor does with key stores; the words of their exceptions are not repeated.
+"""Custody: calls the methods of key stores, and does not repeat the words of their exceptions.
 
-A store may be anybody's code. Its exceptions may quote the secret, in whole, in parts or in another
-encoding. So an error of such a store tells the type of the exception and the line that raised it.
+A store may be the caller's code. Its exceptions may quote the secret, in whole, in parts or in
+another encoding. So a `StoreError` names the type of the exception and the line that raised it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def hold(effect: Hold, name: str) -> Holding:
     """Ask a store what it holds. Its *name* is empty if it is not known yet.
 
     Raises:
-        StoreError: If it cannot be read, or holds something other than the id of a key; or if it
-            is asked and could not be written.
+        StoreError: If it cannot be read, or holds something other than the id of a key; or if the
+            effect asks for a check, which fails.
     """
     store: Any = effect.store
     name = name or _name_of(store)
@@ -88,8 +88,8 @@ def client_for(effect: Verify, clients: Clients, name: str) -> Any:
 
 
 def forget(client: Any) -> None:
-    """Remove the secret from a client: botocore has no call that does, and it may live on."""
-    with contextlib.suppress(AttributeError):  # a session may build clients of its own
+    """Remove the secret from a client, which may outlive the call; botocore has no API for it."""
+    with contextlib.suppress(AttributeError):  # a custom session may build other clients
         client._request_signer._credentials.secret_key = ""  # noqa: SLF001
 
 
@@ -139,7 +139,7 @@ def _wordless(error: BaseException) -> BaseException:
         return SystemExit(error.code if isinstance(error.code, int) else 1)
     try:
         return type(error)()
-    except Exception:  # noqa: BLE001 - it needs arguments, such as a group
+    except Exception:  # noqa: BLE001 - such as a group, which needs arguments
         return KeyboardInterrupt()
 
 

@@ -215,7 +215,7 @@ class Executor:
         match effect:
             case Hold():
                 holding = custody.hold(effect, self._store_name)
-                # A store could name itself by its secret once it holds one.
+                # The first name is kept: a store could name itself by its secret once it holds one.
                 self._store_name = holding.name
                 return holding
             case Deliver():
@@ -232,7 +232,7 @@ class Executor:
         client = custody.client_for(effect, self.clients, self._store_name)
         if isinstance(client, Refusal):
             return (client,)
-        # Another transport: whether STS answers in one Region says nothing about IAM or another.
+        # A separate transport: failures of STS in one Region say nothing about IAM.
         transport = Transport(Clients(sts=client), self.propagation, self.emit.waiting)
         requests = (Request.of("GetCallerIdentity"),) * effect.copies
         try:
@@ -241,7 +241,7 @@ class Executor:
             finally:
                 custody.forget(client)
         finally:
-            custody.forget(client)  # once more, because an interrupt may have come while it did
+            custody.forget(client)  # once more, because an interrupt may have stopped the first
 
     def finish(self, result: ResultT) -> ResultT:
         """Emit that the call has succeeded, and return its result.

@@ -1,4 +1,4 @@
-"""Calls in progress: what a call sends, how it waits, what it knows; as generators of effects."""
+"""Calls in progress: their writes, pauses and knowledge, as generators of effects."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Call:
     outcomes: Sequence[Any] = attrs.field(default=(), init=False)
 
     def reporting(self, steps: Steps[T]) -> Steps[T]:
-        """Return what *steps* return; add to what they raise what was applied and may have been."""
+        """Return the result of *steps*; add what was, or may have been, applied to exceptions."""
         try:
             return (yield from steps)
         except BaseException as stop:
@@ -131,7 +131,7 @@ class Call:
         return {change: refused[change] for change in pending if change in refused}
 
     def beside(self, changes: ChangeSet) -> SendAll:
-        """Return a function that sends reads together with *changes*, which one wave can hold.
+        """Return a function that sends reads beside *changes*, which must fit into one wave.
 
         A change that is refused stays refused in the ledger: `write` sends it again.
         """

@@ -66,7 +66,7 @@ class CommonConfig:
 
     @property
     def _file(self) -> WholeFile:
-        """The file; all users may read a new one, and an old one keeps its mode."""
+        """The file; all users may read a new one, and an existing one keeps its mode."""
         return WholeFile(self.path, self.lock_timeout, mode=0o644, keeps_mode=True)
 
     def _edited(self, content: bytes, profile: str, file: Path) -> bytes:

@@ -57,8 +57,8 @@ class ServiceStore:
     service: ClassVar[Service]
     _noun: ClassVar[str]
     _missing: ClassVar[str]  # AWS's error code for an unknown name
-    _longest: ClassVar[int]  # of the characters in a name
-    _punctuation: ClassVar[str]  # that a name may contain, besides letters and digits
+    _longest: ClassVar[int]  # the maximum length of a name
+    _punctuation: ClassVar[str]  # allowed in a name, besides letters and digits
 
     kms_key_id: str | None = attrs.field(
         default=None,
@@ -90,7 +90,7 @@ class ServiceStore:
         """Return the id of the key that it holds; `None` if it holds none.
 
         Raises:
-            StoreError: If it cannot be read, or holds something else.
+            StoreError: If it cannot be read, or holds something other than a key.
         """
         return self._read().access_key_id
 
@@ -99,7 +99,7 @@ class ServiceStore:
         """Return the secret of the key that it holds; `None` if it holds none.
 
         Raises:
-            StoreError: If it cannot be read, or holds something else.
+            StoreError: If it cannot be read, or holds something other than a key.
         """
         return self._read().secret
 
@@ -108,7 +108,7 @@ class ServiceStore:
         """Check whether it can be read. AWS does not tell beforehand whether it can be written.
 
         Raises:
-            StoreError: If it cannot be read, or holds something else.
+            StoreError: If it cannot be read, or holds something other than a key.
         """
         self._read()
 
@@ -145,7 +145,7 @@ class ServiceStore:
 
     def _ask(self, operation: str, **arguments: Any) -> Reply | None:
         """Send a request; return `None` if it is a read and AWS does not know the name."""
-        # Without a listener for waits: error trackers keep its frames, which may hold the secret.
+        # Pauses emit no event: error trackers keep the frames of its log record, with the secret.
         transport = Transport(self._clients, Propagation(), lambda *_: None)
         (outcome,) = transport.send((Request.of(operation, **arguments),))
         row = OPERATIONS[operation]
@@ -157,7 +157,7 @@ class ServiceStore:
         return outcome if isinstance(outcome, Reply) else None
 
     def _parse(self, text: str, version: Any) -> Found:
-        """Return the key in *text*; refuse a value of another program, so that it stays."""
+        """Return the key in *text*; refuse the value of another program, so that it is kept."""
         try:
             members: Any = json.loads(text)
         except ValueError:

@@ -44,7 +44,7 @@ class SharedCredentialsFile:
     """A profile in a credentials file that the agent, the AWS CLI and the SDKs read.
 
     All other bytes of the file stay unchanged. A write replaces the file as a whole, and leaves
-    access to its owner only. A link is refused, not followed.
+    access to its owner only. A symbolic link is refused.
 
     Attributes:
         path: The file; its folder must exist. A leading ``~`` is the user's home directory.
@@ -135,7 +135,7 @@ class SharedCredentialsFile:
 
     @sealed
     def settle(self) -> Advice:
-        """Write the Region, and point the agent's settings at the profile, if these are given.
+        """Write the Region, and point the agent's settings at the profile, if they are given.
 
         Returns:
             The steps that are left for the caller.
@@ -165,7 +165,7 @@ class SharedCredentialsFile:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         with self._file.locked():
-            # Before any frame holds a secret: error trackers keep the frames of warnings.
+            # Before any frame holds a secret, because error trackers keep the frames of warnings.
             if self._file.shared:
                 _log.warning("%s: %s; the next write removes these", self, _SHARED)
             yield
