@@ -397,7 +397,7 @@ class _Delivery:
     def _failed(
         self, reason: str, fate: Fate = "in doubt", *, new: bool = True
     ) -> Steps[DeliveryError]:
-        """Return the error about the *new* key, and about those that lost requests may have left."""
+        """Return the error about the *new* key, and those that lost requests may have left."""
         return DeliveryError(
             access_key_id=self._id if new else None,
             fate=fate,
