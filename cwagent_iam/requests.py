@@ -62,7 +62,7 @@ class Operation:
 _ROLE, _USER = "role/{RoleName}", "user/{UserName}"
 _PROFILE = "instance-profile/{InstanceProfileName}"
 _PARAMETER = "parameter/{Name}"
-_SECRETS: Any = {"service": "secretsmanager", "secret": True}
+_SECRETS: Any = {"service": "secretsmanager"}
 _NEW_KEY: Any = {"repeatable": False, "result": "AccessKey", "secret": True}
 _ADD_ROLE: Any = {"repeatable": False, "also": (("iam:PassRole", _ROLE),)}
 
@@ -142,10 +142,10 @@ OPERATIONS: Mapping[str, Operation] = {
         _write("RemoveRoleFromInstanceProfile", "role in the profile", _PROFILE),
         _write("DeleteInstanceProfile", "profile", _PROFILE),
         _read("DescribeSecret", "names of versions", "secret:{SecretId}", **_SECRETS),
-        _read("GetSecretValue", "value", "secret:{SecretId}", **_SECRETS),
+        _read("GetSecretValue", "value", "secret:{SecretId}", **_SECRETS, secret=True),
         # Both carry an idempotency token, so that Secrets Manager recognises a repeated request.
-        _write("CreateSecret", "secret", "secret:{Name}", **_SECRETS),
-        _write("PutSecretValue", "value", "secret:{SecretId}", **_SECRETS),
+        _write("CreateSecret", "secret", "secret:{Name}", **_SECRETS, secret=True),
+        _write("PutSecretValue", "value", "secret:{SecretId}", **_SECRETS, secret=True),
         _write("UpdateSecretVersionStage", "current version", "secret:{SecretId}", **_SECRETS),
         _read("GetParameter", "value", _PARAMETER, service="ssm", secret=True),
         _write("PutParameter", "value", _PARAMETER, repeatable=False, service="ssm", secret=True),

@@ -442,19 +442,26 @@ class TestSTS:
 
     @pytest.mark.parametrize("iam", [None, "eu-south-2"], ids=["no client", "client"])
     def test_handed_in(self, iam: str | None, beside: boto3.Session | None) -> None:
-        """A client for STS that is handed in decides the endpoint and the Region."""
-        sts = sts_client(endpoint_url="https://vpce-1.sts.eu-west-1.vpce.amazonaws.com")
-        before = snapshot(sts)
-        clients = Clients(beside, iam=iam_client(iam) if iam else None, sts=sts)
-        other = clients.build("sts", "eu-north-1", **OTHER_KEYS)
-        assert clients.of("sts") is sts
-        assert (other.meta.endpoint_url, other.meta.region_name) == (
-            "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com",
-            "eu-west-1",
-        )
-        assert credentials_of(other).access_key == "AKIDOTHER"
-        assert credentials_of(sts).access_key == KEYS[0]
-        assert snapshot(sts) == before
+        """A client for STS that is handed in decides the endpoint and the Region by default.
+
+        In another Region AWS's endpoint is used, unless that of the client is an emulator's.
+        """
+        vpc, emulator = "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com", "http://localhost:4566"
+        public = "https://sts.eu-north-1.amazonaws.com"
+        for url, region, expected in (
+            (vpc, "", (vpc, "eu-west-1")),
+            (vpc, "eu-north-1", (public, "eu-north-1")),
+            (emulator, "eu-north-1", (emulator, "eu-west-1")),
+        ):
+            sts = sts_client(endpoint_url=url)
+            before = snapshot(sts)
+            clients = Clients(beside, iam=iam_client(iam) if iam else None, sts=sts)
+            other = clients.build("sts", region, **OTHER_KEYS)
+            assert clients.of("sts") is sts
+            assert (other.meta.endpoint_url, other.meta.region_name) == expected
+            assert credentials_of(other).access_key == "AKIDOTHER"
+            assert credentials_of(sts).access_key == KEYS[0]
+            assert snapshot(sts) == before
 
     def test_transport(self, beside: boto3.Session | None) -> None:
         """Proxies and certificates are those of the client that is handed in; retries are not."""

@@ -454,9 +454,8 @@ def executor(session: boto3.Session) -> Executor:
 @pytest.fixture
 def key(iam: Any) -> tuple[str, str]:
     """Return the id and the secret of an access key of a user."""
-    with quiet():
-        iam.create_user(UserName="U")
-        made = iam.create_access_key(UserName="U")["AccessKey"]
+    iam.create_user(UserName="U")
+    made = quiet(iam.create_access_key)(UserName="U")["AccessKey"]
     return made["AccessKeyId"], made["SecretAccessKey"]
 
 

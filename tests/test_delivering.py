@@ -102,9 +102,8 @@ def test_every_play_ends_as_it_should(name: str) -> None:
     play = PLAYS[name]
     with laggy_iam(play.profile, seed=7) as lagging, listening() as canary:
         scene = Scene(lagging)
-        with quiet():
-            play.arrange(scene)
-            before = scene.ids
+        quiet(play.arrange)(scene)
+        before = quiet(lambda: scene.ids)()
         error, user = played(scene.deliver)
         check(canary, error, user, scene.events)
         after = scene.ids

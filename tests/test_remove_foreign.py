@@ -255,7 +255,6 @@ class TestUnmanaged:
         reason = "exists without the tag ManagedBy=cwagent-iam: it is not managed"
         assert set(found.values()) == {reason}
 
-    @pytest.mark.xfail(reason="the access keys of unmanaged users are read too", strict=True)
     def test_what_stays(self, session: boto3.Session, iam: Any) -> None:
         """Dependents of unmanaged entities stay, and need not be listed."""
         iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)

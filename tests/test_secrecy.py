@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import traceback
@@ -11,6 +10,7 @@ import pytest
 
 from cwagent_iam.aws.secrecy import bare, quiet, sealed
 from cwagent_iam.testing import sandbox
+from tests.tracing import Tracer
 
 
 def test_a_reply_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,8 +18,8 @@ def test_a_reply_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -
     with sandbox() as session, caplog.at_level(1):
         iam = session.client("iam")
         iam.create_user(UserName="u")
-        with quiet():
-            hidden = iam.create_access_key(UserName="u")["AccessKey"]["SecretAccessKey"]
+        create = quiet(iam.create_access_key)
+        hidden = create(UserName="u")["AccessKey"]["SecretAccessKey"]
         shown = iam.create_access_key(UserName="u")["AccessKey"]["SecretAccessKey"]
     told = [f"{record.getMessage()} {record.args!r}" for record in caplog.records]
     assert not any(hidden in each for each in told)
@@ -29,10 +29,9 @@ def test_a_reply_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -
 def test_a_request_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """No log record of any level shows the secret in a request, also if the client is new."""
     with sandbox() as session, caplog.at_level(1):
-        with quiet():
-            client = session.client("secretsmanager", region_name="us-east-1")
-            client.create_secret(Name="n", SecretString="hush-hush")
-            client.get_secret_value(SecretId="n")
+        client = quiet(session.client)("secretsmanager", region_name="us-east-1")
+        quiet(client.create_secret)(Name="n", SecretString="hush-hush")
+        quiet(client.get_secret_value)(SecretId="n")
         client.describe_secret(SecretId="n")
     told = [f"{record.getMessage()} {record.args!r}" for record in caplog.records]
     assert not any("hush-hush" in each for each in told)
@@ -45,67 +44,50 @@ def test_a_request_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture)
 def test_other_threads_are_logged(caplog: pytest.LogCaptureFixture, name: str) -> None:
     """Records of boto3, botocore and urllib3 are dropped in this thread only, until the end."""
     log = logging.getLogger(name)
+
+    @quiet
+    def talk() -> None:
+        quiet(log.debug)("nested")
+        log.debug("here")
+        other = threading.Thread(target=log.debug, args=("elsewhere",))
+        other.start()
+        other.join()
+
     with caplog.at_level(logging.DEBUG, name):
-        with quiet():
-            with quiet():
-                log.debug("nested")
-            log.debug("here")
-            other = threading.Thread(target=log.debug, args=("elsewhere",))
-            other.start()
-            other.join()
+        talk()
         log.debug("afterwards")
     assert [record.getMessage() for record in caplog.records] == ["elsewhere", "afterwards"]
-
-
-def test_other_tasks_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Records of another task of the same thread are not dropped."""
-    log = logging.getLogger("botocore.parsers")
-
-    async def main() -> None:
-        began, ended = asyncio.Event(), asyncio.Event()
-
-        async def other() -> None:
-            await began.wait()
-            log.debug("elsewhere")
-            ended.set()
-
-        task = asyncio.create_task(other())
-        with quiet():
-            began.set()
-            await ended.wait()
-            log.debug("here")
-        await task
-
-    with caplog.at_level(logging.DEBUG, "botocore.parsers"):
-        asyncio.run(main())
-    told = [each.getMessage() for each in caplog.records if each.name == log.name]
-    assert told == ["elsewhere"]
 
 
 @pytest.mark.parametrize("name", ["cwagent_iam", "botocore_stubs", "boto3botocore", "app.botocore"])
 def test_other_loggers_are_logged(caplog: pytest.LogCaptureFixture, name: str) -> None:
     """Records of any other logger are not dropped."""
     log = logging.getLogger(name)
-    with caplog.at_level(logging.DEBUG, name), quiet():
-        log.debug("here")
+    with caplog.at_level(logging.DEBUG, name):
+        quiet(log.debug)("here")
     assert [record.getMessage() for record in caplog.records] == ["here"]
 
 
 def test_filters_do_not_accumulate() -> None:
     """Any number of calls adds one filter to each logger."""
     log = logging.getLogger("botocore.parsers")
-    with quiet():
-        before = list(log.filters)
-    with quiet():
-        assert log.filters == before
+    quiet(log.debug)("once")
+    before = list(log.filters)
+    quiet(log.debug)("again")
+    assert log.filters == before
 
 
-def test_an_error_ends_the_quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """An exception ends the silence too."""
+@pytest.mark.parametrize("line", [1, 2, 3, 4, 5])
+def test_an_interrupt_ends_the_quiet(caplog: pytest.LogCaptureFixture, line: int) -> None:
+    """Afterwards records are logged again, whichever line is interrupted."""
     log = logging.getLogger("botocore.parsers")
+
+    def fail() -> None:
+        raise LookupError
+
     with caplog.at_level(logging.DEBUG, "botocore.parsers"):
-        with pytest.raises(LookupError), quiet():
-            raise LookupError
+        with pytest.raises((LookupError, KeyboardInterrupt)), Tracer(("secrecy.py",), line):
+            quiet(fail)()
         log.debug("afterwards")
     assert [record.getMessage() for record in caplog.records] == ["afterwards"]
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import logging
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -23,21 +22,24 @@ _LIBRARIES = {"boto3", "botocore", "urllib3"}
 _quiet: ContextVar[bool] = ContextVar("cwagent_iam_quiet", default=False)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Drop the log records of botocore and its libraries, in this thread or task only.
+def quiet(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Let *function* drop the log records of botocore and its libraries, in this thread only.
 
     A level or a handler would change for all threads. A filter that reads a context variable can
-    stay on the loggers.
+    stay on the loggers. The variable is set in a context of its own, so that nothing has to be
+    reset, not even after an interrupt.
     """
-    for name in list(logging.root.manager.loggerDict):
-        if name.partition(".")[0] in _LIBRARIES:
-            logging.getLogger(name).addFilter(_is_shown)  # adding it again changes nothing
-    token = _quiet.set(True)
-    try:
-        yield
-    finally:
-        _quiet.reset(token)
+
+    @functools.wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        for name in list(logging.root.manager.loggerDict):
+            if name.partition(".")[0] in _LIBRARIES:
+                logging.getLogger(name).addFilter(_is_shown)  # adding it again changes nothing
+        context = copy_context()
+        context.run(_quiet.set, True)  # noqa: FBT003 - its value
+        return context.run(function, *args, **kwargs)
+
+    return call
 
 
 def _is_shown(_record: logging.LogRecord) -> bool:

@@ -46,8 +46,7 @@ def attempt(client: Any, request: Request, record: Callable[[Outcome], object]) 
     if not callable(getattr(client, method, None)):
         record(Refusal(code=None, message=f"The client has no method {method}."))
     elif request.row.secret:
-        with quiet():
-            _attempt_sealed(client, request, lambda outcome: record(unquoted(outcome)))
+        _attempt_secretly(client, request, lambda outcome: record(unquoted(outcome)))
     else:
         _attempt(client, request, record)
 
@@ -60,12 +59,13 @@ def _attempt(client: Any, request: Request, record: Callable[[Outcome], object])
     except Exception as error:  # noqa: BLE001 - credentials and event handlers may raise anything
         record(refusal_of(error, request, client))
     except BaseException:
-        with contextlib.suppress(Exception):
-            record(_reply(content or {}, request))
+        if content is not None:
+            with contextlib.suppress(Exception):
+                record(_reply(content, request))
         raise
 
 
-_attempt_sealed = sealed(_attempt)
+_attempt_secretly = quiet(sealed(_attempt))
 
 
 def _reply(content: Mapping[str, Any], request: Request) -> Reply:

@@ -93,20 +93,20 @@ def forget(client: Any) -> None:
         client._request_signer._credentials.secret_key = ""  # noqa: SLF001
 
 
+@quiet
 @sealed
 def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
-    with quiet():
-        try:
-            return clients.build(
-                "sts",
-                effect.region,
-                aws_access_key_id=effect.access_key_id,
-                aws_secret_access_key=secret.reveal(),
-            )
-        except Exception as error:  # noqa: BLE001 - settings may raise anything
-            unsent = unsent_of(bare(error))
-            quotes = not isinstance(error, BotoCoreError)
-            return attrs.evolve(unsent, message=type(error).__name__) if quotes else unsent
+    try:
+        return clients.build(
+            "sts",
+            effect.region,
+            aws_access_key_id=effect.access_key_id,
+            aws_secret_access_key=secret.reveal(),
+        )
+    except Exception as error:  # noqa: BLE001 - settings may raise anything
+        unsent = unsent_of(bare(error))
+        quotes = not isinstance(error, BotoCoreError)
+        return attrs.evolve(unsent, message=type(error).__name__) if quotes else unsent
 
 
 def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:

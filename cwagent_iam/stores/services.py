@@ -208,11 +208,22 @@ class SecretsManagerSecret(ServiceStore):
     def _write(self, key: NewAccessKey, found: Found) -> bool:
         # Derived from the key, so that a repeated request creates no second version.
         new = str(uuid.uuid5(uuid.NAMESPACE_URL, key.access_key_id))
-        value = {"SecretString": _as_json(key), "ClientRequestToken": new}
         if not found.exists:
-            self._ask("CreateSecret", Name=self.name, **value, KmsKeyId=self.kms_key_id)
+            self._ask(
+                "CreateSecret",
+                Name=self.name,
+                SecretString=_as_json(key),
+                ClientRequestToken=new,
+                KmsKeyId=self.kms_key_id,
+            )
             return False
-        self._ask("PutSecretValue", SecretId=self.name, VersionStages=[_PENDING], **value)
+        self._ask(
+            "PutSecretValue",
+            SecretId=self.name,
+            SecretString=_as_json(key),
+            ClientRequestToken=new,
+            VersionStages=[_PENDING],
+        )
         # AWS refuses this if another version has become the current one. The first version of a
         # secret becomes current by itself; then the refusal does no harm.
         self._ask(
