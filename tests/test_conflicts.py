@@ -258,6 +258,14 @@ class TestGone:
         assert operations(world.remove(plan, existing="attach").changes) == ["DeleteUserPolicy"]
         assert pauses(world) == [1, 2, 2, 4, 4]
 
+    def test_missed_at_the_timeout(self) -> None:
+        """If no reply shows a user any more, the timeout ends the doubt, and is no error."""
+        world, plan = self.unshown_user()
+        world.script["GetUser"] = [None, world.things.clear]
+        changes = world.remove(plan, existing="attach", timeout=4).changes
+        assert operations(changes) == ["DeleteUserPolicy"]
+        assert pauses(world) == [1, 2, 1]
+
     def test_missed_for_good(self) -> None:
         """If reads disagree until the timeout on whether a user exists, the error names it."""
         world, plan = self.unshown_user()

@@ -371,6 +371,8 @@ class Reconciliation(Call):
             focus = focus if conflicts or doubted else disagreed
             pace = Pace(pauses[agreed], pauses[agreed], least=1.0) if agreed else DENSE
             if not (yield from self.pause(pace, NOT_SHOWN)):
+                if agreed and doubted:
+                    return (yield from self._changes_for(copies[-1], confirmed=True))
                 raise propagation_timeout_error(*unshown, looks, self.ledger)
 
     def _due_in_all(self, decisions: Sequence[ChangeSet | ConflictError]) -> tuple[Change, ...]:
