@@ -146,7 +146,14 @@ OPERATIONS: Mapping[str, Operation] = {
         # Both carry an idempotency token, so that Secrets Manager recognises a repeated request.
         _write("CreateSecret", "secret", "secret:{Name}", **_SECRETS, secret=True),
         _write("PutSecretValue", "value", "secret:{SecretId}", **_SECRETS, secret=True),
-        _write("UpdateSecretVersionStage", "current version", "secret:{SecretId}", **_SECRETS),
+        # It follows the write of a secret, so that words of a proxy may quote what it saw there.
+        _write(
+            "UpdateSecretVersionStage",
+            "current version",
+            "secret:{SecretId}",
+            **_SECRETS,
+            secret=True,
+        ),
         _read("GetParameter", "value", _PARAMETER, service="ssm", secret=True),
         _write("PutParameter", "value", _PARAMETER, repeatable=False, service="ssm", secret=True),
     )
