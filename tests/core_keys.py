@@ -51,6 +51,8 @@ class KeyWorld(World):
         shelf: The id and the secret that the store holds; `None` if it holds none.
         readable: Whether the store can be read back.
         regions: The Regions whose STS accepts the keys of this account.
+        busy: Whether another process replaces the key in the store before each verification.
+        twins: Whether each request for a key is sent twice, and creates two.
         written: Called in place of a write to the store, if it is given.
         secrets: The secret of each key that was ever created, by its id.
         delivered: The ids that were delivered, in order.
@@ -60,6 +62,8 @@ class KeyWorld(World):
     shelf: tuple[str, str] | None = None
     readable: bool = True
     regions: frozenset[str] = frozenset({"", "us-east-1"})
+    busy: bool = False
+    twins: bool = False
     written: Callable[[str, str], object] | None = None
     secrets: dict[str, str] = attrs.field(factory=dict)
     delivered: list[str] = attrs.field(factory=list)
@@ -158,7 +162,11 @@ class KeyWorld(World):
 
     def answer(self, request: Request) -> Outcome:
         """Answer *request*; the secret of a new key is hidden, as the sender does it."""
+        if request.operation == "CreateAccessKey" and self.twins:
+            self.do("CreateAccessKey", **request.arguments)
         outcome = World.answer(self, request)
+        if request.operation == "CreateAccessKey" and self.twins and isinstance(outcome, Reply):
+            outcome = attrs.evolve(outcome, unacknowledged=True, attempts=2)
         if isinstance(outcome, Reply) and request.operation == "CreateAccessKey":
             made = outcome.content["AccessKey"]
             self.sealed.append(SecretAccessKey(made["SecretAccessKey"]))
@@ -195,7 +203,7 @@ class KeyWorld(World):
         name, secret = self.shelf or ("", "")
         if effect.region not in self.regions:
             return UNKNOWN
-        if name != effect.access_key_id:
+        if name != effect.access_key_id or self.busy:
             return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
         if self.keys.get(name) != "Active":
             return UNKNOWN

@@ -7,28 +7,43 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from cwagent_iam import SharedCredentialsFile, apply, ensure_agent_user
+from cwagent_iam.access_keys.delivery import ensure_user_with_key
 from cwagent_iam.access_keys.steps import DAY, Terms
+from cwagent_iam.changes import ChangeSet, CreateAccessKey
 from cwagent_iam.errors import (
     CwAgentIamError,
     DeliveryError,
+    IntentError,
     KeyConflictError,
     ObserveError,
     PropagationTimeoutError,
     StoreError,
 )
-from cwagent_iam.requests import Emit, Send, Settle
+from cwagent_iam.requests import (
+    Deliver,
+    Emit,
+    Interrupted,
+    Reply,
+    Request,
+    Send,
+    Settle,
+    Unsent,
+)
 from tests.core import (
     BUSY,
     DENIED,
     THROTTLED,
     USER,
+    USER_PLAN,
     Lost,
     no_such,
     operations,
     pauses,
     refusal,
+    to_ensure,
 )
-from tests.core_keys import TARGET, TERMS, KeyWorld, delivered, script
+from tests.core_keys import NO_STORE, TARGET, TERMS, KeyWorld, delivered, script
 from tests.tracing import Tracer
 
 if TYPE_CHECKING:
@@ -495,3 +510,262 @@ def test_restart_needed() -> None:
     assert world.rotate().restart_needed
     world.use(world.delivered[-1])
     assert not world.rotate().restart_needed
+
+
+class TestRivals:
+    """Another process that rotates the key between two requests."""
+
+    @staticmethod
+    def rotates(world: KeyWorld) -> Callable[[], None]:
+        """Return what creates a key as another process, and puts it into the store."""
+
+        def act() -> None:
+            world.do("CreateAccessKey", UserName=USER)
+            name = list(world.secrets)[-1]
+            world.shelf = (name, world.secrets[name])
+
+        return act
+
+    def test_during_a_conflict(self) -> None:
+        """If the store shows a key while a conflict is confirmed, there is no conflict."""
+        world = delivered()
+        first = world.shelf
+        world.do("CreateAccessKey", UserName=USER)
+        world.shelf = None
+        script(world, "ListAccessKeys", *[None] * 8, lambda: setattr(world, "shelf", first))
+        assert world.deliver()[1].action == "kept"
+
+    def test_before_the_verification(self) -> None:
+        """If the store changes before a verification, the call looks again, and keeps the key."""
+        world = delivered()
+        script(world, "ListAccessKeys", lambda: setattr(world, "shelf", ("AKIA" + "7" * 16, "x")))
+        script(world, "GetUser", None, self.rotates(world))
+        _, key = world.deliver()
+        assert (key.action, key.access_key_id) == ("kept", list(world.secrets)[-1])
+        assert "CreateAccessKey" not in world.writes
+
+    def test_before_the_record(self) -> None:
+        """If the store changes before a held key is recorded, the other key is recorded."""
+        world = delivered()
+        user = world.things[TARGET]["seen"]
+        user["Tags"] = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
+        script(world, "ListAccessKeys", None, self.rotates(world))
+        _, key = world.deliver()
+        assert key.access_key_id == list(world.secrets)[-1]
+        assert list(world.tags)[1:] == [f"cwagent-iam:key:{key.access_key_id}"]
+
+    def test_in_a_rotation(self) -> None:
+        """A rotation that finds another key in the store looks again."""
+        world = delivered(31 * DAY)
+        script(world, "GetAccessKeyLastUsed", self.rotates(world))
+        status = world.rotate()
+        assert status.access_key_id == list(world.secrets)[-1]
+        assert "CreateAccessKey" not in world.writes
+
+    def test_in_a_preview(self) -> None:
+        """So does a preview."""
+        world = delivered(31 * DAY)
+        script(world, "GetAccessKeyLastUsed", self.rotates(world))
+        assert world.preview().access_key_id == list(world.secrets)[-1]
+        assert world.writes == []
+
+    def test_for_good(self) -> None:
+        """If the store never stops changing, the call ends at the timeout."""
+        world = delivered()
+        world.busy = True
+        with pytest.raises(PropagationTimeoutError):
+            world.deliver()
+        assert world.writes == []
+
+
+class TestStale:
+    """Hosts that do not know the user or the key yet."""
+
+    def test_one_read_of_the_user(self) -> None:
+        """A rotation reads again if one host does not know the user, or later all do not."""
+        missing = no_such("user", USER)
+        world = delivered(31 * DAY)
+        script(world, "GetUser", missing, *[None] * 3, *[missing] * 3)
+        assert world.rotate().phase == "settling"
+
+    def test_no_user(self) -> None:
+        """If no read of the first round knows the user, there is none."""
+        with pytest.raises(ObserveError, match="NoSuchEntity"):
+            KeyWorld().rotate()
+
+    def test_the_record(self) -> None:
+        """A record that a host refuses because it does not know the user is sent again."""
+        world = delivered(31 * DAY)
+        script(world, "TagUser", *[no_such("user", USER)] * 2)
+        assert world.rotate().phase == "settling"
+
+    def test_a_list_after_a_lost_reply(self) -> None:
+        """A list of a host that does not know the user shows no key, and is no error."""
+        world = delivered(31 * DAY)
+        script(world, "CreateAccessKey", Lost())
+        script(world, "ListAccessKeys", *[None] * 3, *[no_such("user", USER)] * 2)
+        world.rotate()
+        assert len(world.keys) == 2
+        assert named(world, None)
+
+    def test_a_deletion(self) -> None:
+        """If IAM goes on showing a key that it does not know, the error names it."""
+        world = delivered(31 * DAY)
+        old = world.delivered[0]
+        for days in (2, 4):
+            world.rotate()
+            world = world.later(days * DAY)
+        script(world, "DeleteAccessKey", *[no_such("key", old)] * 99)
+        with pytest.raises(CwAgentIamError, match=f"DeleteAccessKey .* NoSuchEntity.*{old}"):
+            world.rotate()
+
+
+class TestTwins:
+    """A client with retries of its own, whose first request had no reply."""
+
+    def test_success(self) -> None:
+        """The key of the other request is a suspect."""
+        world = KeyWorld(twins=True)
+        _, key = world.deliver()
+        assert [each.access_key_id for each in key.suspects] == [min(world.keys)]
+
+    @pytest.mark.parametrize("how", ["raises", "keeps nothing", "keeps a mask", "raises late"])
+    def test_store(self, how: str) -> None:
+        """An error about the store names it too, or it is tagged."""
+        world = KeyWorld(twins=True)
+
+        def written(name: str, secret: str) -> None:
+            if how in {"keeps a mask", "raises late"}:
+                world.shelf = (name, "****" if how == "keeps a mask" else secret)
+            if how.startswith("raises"):
+                raise StoreError(store="shelf", problem="no")
+
+        world.written = written
+        with pytest.raises(CwAgentIamError) as caught:
+            world.deliver()
+        told = f"{caught.value} {world.tags}"
+        assert all(name in told for name in world.keys)
+
+    def test_record(self) -> None:
+        """So does an error about the record."""
+        world = KeyWorld(twins=True)
+        script(world, "TagUser", DENIED, DENIED)
+        with pytest.raises(DeliveryError, match="AKIA0000000000000001"):
+            world.deliver()
+
+    def test_interrupts(self) -> None:
+        """So does the note on an interrupt."""
+        for place in range(12, 200):
+            world = KeyWorld(twins=True)
+            stop = interrupted(lambda: world.deliver(stop_at=place))  # noqa: B023
+            if not stop:
+                break
+            told = f"{getattr(stop, '__notes__', '')} {world.tags} {world.shelf}"
+            assert all(name in told for name in world.keys), (place, told, world.keys, waves(world))
+        assert place > 20
+
+
+class TestLostLong:
+    """A key of a lost request that no list shows for longer than any usual lag."""
+
+    @pytest.mark.parametrize("second", [DENIED, Unsent(code=None, message="expired"), None])
+    def test_error(self, second: Answer) -> None:
+        """It is named by the result, or by the error of the next request."""
+        world = KeyWorld()
+        script(world, "CreateAccessKey", Lost(), second)
+        hidden = world.answers
+
+        def hide(request: Request) -> Answer:
+            late = world.now < 1_000_000.0 + 24 and request.operation == "ListAccessKeys"
+            return Reply(content={"AccessKeyMetadata": []}, date=world.now) if late else None
+
+        world.answers = hide
+        error: CwAgentIamError | None = None
+        try:
+            world.deliver()
+        except CwAgentIamError as caught:
+            error = caught
+        world.answers = hidden
+        told = f"{error} {getattr(error, '__notes__', '')} {world.tags}"
+        unheld = set(world.keys) - {world.shelf[0] if world.shelf else ""}
+        assert all(name in told for name in unheld) or (
+            "May have been applied: CreateAccessKey" in told
+        )
+
+
+def test_an_overtaken_key_is_not_noted() -> None:
+    """After an interrupt no note names a key that this call has deleted before."""
+    for place in range(200):
+        world = delivered()
+        world.shelf = None
+        world.things[TARGET]["keys"] = []
+
+        def taken(_name: str, _secret: str) -> None:
+            TestRivals.rotates(world)()  # noqa: B023
+            world.written = None  # noqa: B023
+            raise StoreError(store="shelf", problem="taken")
+
+        world.written = taken
+        stop = interrupted(lambda: world.deliver(stop_at=place))  # noqa: B023
+        if not stop:
+            break
+        notes = f"{getattr(stop, '__notes__', '')}"
+        gone = set(world.secrets) - set(world.keys)
+        assert not any(f"{name} was created, and it may" in notes for name in gone)
+    assert place > 10
+
+
+def test_a_reactivated_key_may_be_late() -> None:
+    """STS may not know again for a while that an old key is active: that is no conflict."""
+    world = delivered(31 * DAY)
+    world.rotate()
+    world = world.later(2 * DAY)
+    world.rotate()
+    old, held = world.delivered
+    world.shelf = (old, world.secrets[old])
+    world.undo()
+    world.regions = frozenset()
+    with pytest.raises(PropagationTimeoutError):
+        world.deliver()
+    assert held in world.keys
+
+
+def test_a_closed_generator_forgets_the_secret() -> None:
+    """A call that is thrown away leaves no readable secret, and yields nothing any more."""
+    world = KeyWorld()
+    goal = to_ensure(USER_PLAN)
+    steps = ensure_user_with_key(goal, USER, NO_STORE, "refuse", world.now)
+    effect = next(steps)
+    while not isinstance(effect, Deliver):
+        effect = steps.send(world.perform(effect))
+    assert world.readable_secrets
+    steps.close()
+    assert not world.readable_secrets
+
+
+def test_an_interrupt_of_an_earlier_send() -> None:
+    """Outcomes that belong to other requests are not taken for those of the last ones."""
+    world = KeyWorld()
+    steps = ensure_user_with_key(to_ensure(USER_PLAN), USER, NO_STORE, "refuse", world.now)
+    effect = next(steps)
+    while not (isinstance(effect, Send) and effect.requests[0].operation == "CreateUser"):
+        effect = steps.send(world.perform(effect))
+    stop = Interrupted((Request.of("GetUser", UserName=USER),), (None,))
+    stop.__cause__ = KeyboardInterrupt()
+    with pytest.raises(Interrupted):
+        steps.throw(stop)
+    assert "May have been applied: CreateUser" in str(stop.__cause__.__notes__)
+
+
+def test_tags_leave_room_for_records() -> None:
+    """With a store, 47 tags are the most; nothing was sent."""
+    most = {f"t{number}": "x" for number in range(48)}
+    store = SharedCredentialsFile("credentials")
+    with pytest.raises(IntentError, match="must be at most 47 tags with deliver"):
+        ensure_agent_user(deliver=store, tags=most)
+
+
+def test_a_key_is_not_applied() -> None:
+    """A ChangeSet with a new key is refused: there is no store for its secret."""
+    with pytest.raises(IntentError, match="must create no access key"):
+        apply(ChangeSet((CreateAccessKey(name=USER),)))

@@ -254,20 +254,21 @@ class _Delivery:
         try:
             done = yield from keys.write(change)
         except (ApplyError, CredentialsError) as error:
-            self._note_loss(lost=isinstance(error, ApplyError) and error.doubtful)
+            self._note_loss(change)
             if keys.lost is None:
                 raise
             raise (yield from self._failed(f"{_LOST} then: {error}", new=False)) from error
         keys.new = self._created()
-        self._note_loss(lost=keys.call.outcomes[0].unacknowledged)
+        self._note_loss(change)
         if not done and keys.lost is not None:
             yield from self._tag_suspects()
         return keys.new if done else None
 
-    def _note_loss(self, *, lost: bool) -> None:
+    def _note_loss(self, change: CreateAccessKey) -> None:
         """Keep in mind what was known before the first request of the call that was lost."""
-        if lost and self.keys.lost is None:
-            self.keys.lost, self.keys.window = self.before[0], (self.before[1], float("inf"))
+        keys = self.keys
+        if keys.lost is None and change in keys.call.ledger.unacknowledged:
+            keys.lost, keys.window = self.before[0], (self.before[1], float("inf"))
 
     def _appeared(self) -> Steps[tuple[SeenKey, ...]]:
         """Return the keys that may come from a request without a reply, after one more list.
@@ -435,12 +436,15 @@ class _Delivery:
         If the store was asked to write it, and held a key before, it may show the new one late.
         """
         keys, change = self.keys, CreateAccessKey(name=self.keys.user_name)
-        self._note_loss(lost=change in keys.call.ledger.unacknowledged)
+        self._note_loss(change)
         keys.new = new = self._created()
         for key in (yield from self._appeared()):
             words = "may come from a request of this call whose reply was lost"
             told_by(stop).add_note(f"access key {key.access_key_id} {words}")
         if new is None or new.access_key_id in keys.deleted:
+            return
+        gone = DeleteAccessKey(name=keys.user_name, access_key_id=new.access_key_id)
+        if gone in keys.call.ledger.applied:
             return
         fate = "it may be in the store"
         try:
@@ -469,17 +473,12 @@ def delete_key(keys: UserKeys, access_key_id: str, *, new: bool = False) -> Step
     Some hosts may not know a *new* key yet, which this call has created.
     """
     change = DeleteAccessKey(name=keys.user_name, access_key_id=access_key_id)
-    began, rounds = keys.waited, 1
     while not (yield from keys.write(change)):
         refusal = keys.call.ledger.refused[change].refusal
-        rounds += 1
-        if new and not refusal.unacknowledged:
-            continue
-        view = yield from keys.look_for_long()
-        if all(key.access_key_id != access_key_id for key in view.keys):
-            break
-        if not (yield from keys.call.pause(DENSE, "IAM does not know the access key yet")):
-            raise keys.timeout(access_key_id, rounds, began)
+        if not new or refusal.unacknowledged:
+            view = yield from keys.look_for_long()
+            if all(key.access_key_id != access_key_id for key in view.keys):
+                break
     keys.deleted.add(access_key_id)
 
 

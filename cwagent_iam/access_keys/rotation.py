@@ -287,9 +287,9 @@ def _next_of(step: Step, view: KeyView) -> tuple[RotationPhase, str, float | Non
             phase = "current"
         case Act(verb):
             phase = "settling" if verb == "deactivate" else "grace"
-        case Blocked(keys=keys, obstacle=obstacle):
-            names = " or ".join(key.access_key_id for key in keys)
-            return "blocked", f"decide about {names or 'the store'}: {obstacle}", None
+        case _:
+            names = " or ".join(key.access_key_id for key in step.keys) or "the store"
+            return "blocked", f"decide about {names}: {step.obstacle}", None
     other = old.access_key_id if (old := _old_key(step, view)) else ""
     room = f"; {other} must be deleted first" if other else ""
     proof = "" if view.readable else ", and the new key has been used"

@@ -73,6 +73,8 @@ class Ledger:
         refused, unacknowledged = dict(self.refused), set(self.unacknowledged)
         created, arns = set(self.known.created), set(self.known.created_arns)
         for change, request, outcome in sent:
+            if outcome.unacknowledged:
+                unacknowledged.add(change)
             if isinstance(outcome, Reply):
                 acknowledged.append(change)
                 refused.pop(change, None)
@@ -80,8 +82,6 @@ class Ledger:
                     created.add(change.target.lower())
                     arns.update(arns_in(request, outcome))
                 continue
-            if outcome.unacknowledged:
-                unacknowledged.add(change)
             if outcome.code == "EntityAlreadyExists" and change.creates:
                 created.add(change.target.lower())
             earlier = self.refused.get(change)
