@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn, Protocol, final, runtime_checkable
+from typing import TYPE_CHECKING, NoReturn, Protocol, SupportsIndex, final, runtime_checkable
 
 import attrs
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MASK = "<secret access key>"
+_REFUSAL = "a secret access key cannot be converted: call reveal() where it is stored"
 
 
 @final
@@ -50,22 +51,29 @@ class SecretAccessKey:
         """Return the mask."""
         return _MASK
 
-    def __copy__(self, *_: object) -> SecretAccessKey:
+    def __str__(self) -> NoReturn:
+        """Refuse, with a TypeError."""
+        raise TypeError(_REFUSAL)
+
+    def __format__(self, _spec: str) -> NoReturn:
+        """Refuse, with a TypeError."""
+        raise TypeError(_REFUSAL)
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        """Refuse, with a TypeError."""
+        raise TypeError(_REFUSAL)
+
+    def __getstate__(self) -> NoReturn:
+        """Refuse, with a TypeError."""
+        raise TypeError(_REFUSAL)
+
+    def __copy__(self) -> SecretAccessKey:
         """Return the same object."""
         return self
 
-    __deepcopy__ = __copy__
-
-    def _refuse(self, *_: object) -> NoReturn:
-        """Refuse to become text or data.
-
-        Raises:
-            TypeError: Always.
-        """
-        msg = "a secret access key cannot be converted: call reveal() where it is stored"
-        raise TypeError(msg)
-
-    __str__ = __format__ = __reduce_ex__ = __getstate__ = _refuse
+    def __deepcopy__(self, _memo: object) -> SecretAccessKey:
+        """Return the same object."""
+        return self
 
 
 @attrs.frozen(kw_only=True)

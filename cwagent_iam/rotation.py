@@ -181,8 +181,7 @@ def _check(
         name_problems("user_name", user_name, USER_NAME_LENGTH),
         store_problems(deliver),
         _term_problems(terms),
-        _flag_problems("now", now),
-        _flag_problems("undo", undo),
+        _flag_problems(now=now, undo=undo),
         choice_problems(existing, "additive"),
     )
 
@@ -204,6 +203,7 @@ def _is_time(value: object) -> bool:
     return 0 <= value <= _LONGEST
 
 
-def _flag_problems(argument: str, value: object) -> Iterator[Problem]:
-    if not isinstance(value, bool):
-        yield Problem.of(argument, value, "must be True or False")
+def _flag_problems(**flags: object) -> Iterator[Problem]:
+    for argument, value in flags.items():
+        if not isinstance(value, bool):
+            yield Problem.of(argument, value, "must be True or False")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from cwagent_iam.access_keys.steps import DAY
 from cwagent_iam.events import KeyVerified
 from cwagent_iam.policies.partitions import sts_regions
@@ -34,11 +36,13 @@ def verify(
     answers. An unknown key whose *age*, in seconds, is over a day is confirmed like a conflict.
     """
     regions = sts_regions(keys.call.partition)
+    copies = COPIES if new else 1
+    effect = Verify(store=keys.store, access_key_id=access_key_id, key=new, copies=copies)
     began, rounds = keys.waited, 0
     while True:
         refusals: list[Refusal] = []
         for region in regions:
-            outcomes = yield _effect(keys, access_key_id, new, region)
+            outcomes = yield attrs.evolve(effect, region=region)
             keys.note_dates(outcomes)
             wrong = _rejection(keys.user_name, outcomes)
             if wrong is None:
@@ -59,16 +63,6 @@ def verify(
             yield from keys.call.wait(Wait(CONFIRMING[rounds], CONFIRMING[rounds], reason))
         elif not (yield from keys.call.pause(DENSE, reason)):
             raise keys.timeout(access_key_id, rounds, began)
-
-
-def _effect(keys: UserKeys, access_key_id: str, new: NewAccessKey | None, region: str) -> Verify:
-    return Verify(
-        store=keys.store,
-        access_key_id=access_key_id,
-        key=new,
-        region=region,
-        copies=COPIES if new else 1,
-    )
 
 
 def _rejection(user_name: str, outcomes: Sequence[Outcome]) -> Refusal | None:

@@ -281,7 +281,8 @@ class Reconciliation(Call):
                     raise propagation_timeout_error([decision], [], 1, self.ledger)
                 state = yield from self._observe()
         self.state = state
-        self.ledger, recovered = self.ledger.resolve_refusals(decision, confirmed=confirmed)
+        ledger, recovered = self.ledger.resolve_refusals(decision, confirmed=confirmed)
+        self.ledger = ledger
         for change, reason in recovered.items():
             yield Emit(Recovered(change=change, reason=reason))
         return decision
