@@ -24,7 +24,7 @@ from cwagent_iam.requests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change, ChangeSet
     from cwagent_iam.observing import SendAll
@@ -120,6 +120,11 @@ class Call:
                 return False
             pending = tuple(refused)
         return True
+
+    def resolve_refusals(self, changes: ChangeSet, *, confirmed: bool) -> Mapping[Change, str]:
+        """Resolve refusals by a later diff; return the changes that were applied after all."""
+        self.ledger, recovered = self.ledger.resolve_refusals(changes, confirmed=confirmed)
+        return recovered
 
     def _lacks_account(self, changes: ChangeSet) -> bool:
         """Return whether the account is needed and unknown, but an ARN will soon show it."""

@@ -281,9 +281,7 @@ class Reconciliation(Call):
                     raise propagation_timeout_error([decision], [], 1, self.ledger)
                 state = yield from self._observe()
         self.state = state
-        ledger, recovered = self.ledger.resolve_refusals(decision, confirmed=confirmed)
-        self.ledger = ledger
-        for change, reason in recovered.items():
+        for change, reason in self.resolve_refusals(decision, confirmed=confirmed).items():
             yield Emit(Recovered(change=change, reason=reason))
         return decision
 
