@@ -223,7 +223,7 @@ class UserKeys:
             observation_of([answers[at : at + 2]], self.call.partition, access_keys=True)
             for at in range(0, len(reads), 2)
         ]
-        self.call.ledger = self.call.ledger.with_observation(seen[0])
+        self.call.note_observation(seen[0])
         users = [user for each in seen for user in each.state.entities if isinstance(user, User)]
         first, listed = users[0], users[0].access_keys
         self.shown |= {key.access_key_id: key for user in users for key in user.access_keys}

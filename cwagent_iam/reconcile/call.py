@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change, ChangeSet
-    from cwagent_iam.observing import SendAll
+    from cwagent_iam.observing import Observation, SendAll
     from cwagent_iam.policies import ManagedPolicy
     from cwagent_iam.reconcile.ledger import RefusedChange
     from cwagent_iam.requests import Outcome
@@ -120,6 +120,10 @@ class Call:
                 return False
             pending = tuple(refused)
         return True
+
+    def note_observation(self, seen: Observation) -> None:
+        """Keep what an observation has shown."""
+        self.ledger = self.ledger.with_observation(seen)
 
     def resolve_refusals(self, changes: ChangeSet, *, confirmed: bool) -> Mapping[Change, str]:
         """Resolve refusals by a later diff; return the changes that were applied after all."""

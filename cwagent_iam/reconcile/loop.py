@@ -182,7 +182,7 @@ class Reconciliation(Call):
                 dependents=goal.removes,
                 access_keys=goal.access_keys,
             )
-            self.ledger = self.ledger.with_observation(seen)
+            self.note_observation(seen)
             looks += 1
             decision = self._decide(seen.state)
             due = _targets_in(decision)
@@ -260,7 +260,7 @@ class Reconciliation(Call):
         rest = [each for each in base.entities if each.target.lower() not in focus]
         self.shown = frozenset[str]().union(*(each.shown for each in seen))
         for each in seen:
-            self.ledger = self.ledger.with_observation(each)
+            self.note_observation(each)
         return [State.of([*rest, *each.state.entities]) for each in seen]
 
     def _changes_for(self, state: State, *, confirmed: bool = False) -> Steps[ChangeSet]:
