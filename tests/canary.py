@@ -236,15 +236,16 @@ class Tracker(logging.Handler):
         self.records = 0
         self.frames: set[str] = set()
         self.found: set[str] = set()
-        self._stack: list[tuple[types.CodeType, int]] = []
+        self._seen: set[object] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Look into the frames of the stack, unless the record before came from the same place."""
+        """Look into the frames of the stack, once for each stack and number of known secrets."""
         frames = list(stack(sys._getframe()))  # noqa: SLF001 - trackers do this
-        place = [(frame.f_code, frame.f_lineno) for frame in frames]
-        if place == self._stack:
+        lines = tuple((frame.f_code, frame.f_lineno) for frame in frames)
+        place = record.name, len(self.canary.secrets), lines
+        if place in self._seen:
             return
-        self._stack = place
+        self._seen.add(place)
         self.records += 1
         variables: dict[str, Any] = {}
         for frame in frames:

@@ -113,6 +113,9 @@ MANAGED = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
 SHELF = hashlib.sha256(b"shelf").hexdigest()[:16]
 """The fingerprint of the store: a hash of its name."""
 
+MOST_REQUESTS = 2000
+"""The most requests of one call; a call that ends sends some hundred."""
+
 NOBODY = "nobody"
 """The name of the program while none is running."""
 
@@ -245,6 +248,7 @@ class Program:
         dead: Whether it was killed.
         told: When IAM has last named a key to it, or the store has first, by the id of the key.
         looked: When it listed keys last, or when it began.
+        sent: How many requests it has sent.
     """
 
     name: str
@@ -252,6 +256,7 @@ class Program:
     dead: bool = False
     told: dict[str, float] = attrs.field(factory=dict)
     looked: float = 0.0
+    sent: int = 0
 
 
 @attrs.define(eq=False)
@@ -328,6 +333,7 @@ class World:
             a key had been delivered.
         thirds: Each moment at which there were three keys.
         excess: Each request of a program for a third key, although it could know of two.
+        endless: Each program that was killed because it had sent too many requests.
         orphans: The ids of the keys outside the store that no result and no error named.
         theirs: The keys that operators have created for other purposes, and use.
         touched: Each moment at which a key of others was not active.
@@ -355,6 +361,7 @@ class World:
     gaps: list[str] = attrs.field(factory=list)
     thirds: list[str] = attrs.field(factory=list)
     excess: list[str] = attrs.field(factory=list)
+    endless: list[str] = attrs.field(factory=list)
     orphans: set[str] = attrs.field(factory=set)
     theirs: set[str] = attrs.field(factory=set)
     touched: list[str] = attrs.field(factory=list)
@@ -436,9 +443,13 @@ class World:
             self.thirds.append(f"{where}: {set(self.keys)}")
 
     def look_at(self, sent: Sent) -> None:
-        """Check that a request of the running program does not ask for a third key."""
+        """Check a request of the running program: it is not one too many, or for a third key."""
         if sent.client != self.program.name:
             return
+        self.program.sent += 1
+        if self.program.sent > MOST_REQUESTS:
+            self.endless.append(f"request {len(self.lagging.trace)}: a call does not end")
+            self.die()
         if sent.operation == "ListAccessKeys":
             self.program.looked = self.lagging.clock.now
         if sent.operation != "CreateAccessKey":
@@ -964,6 +975,7 @@ class Life:
     thirds: tuple[str, ...]
     excess: tuple[str, ...]
     touched: tuple[str, ...]
+    endless: tuple[str, ...]
     leaks: int
     failure: str
 
@@ -972,7 +984,7 @@ class Life:
         """All that is wrong, in words."""
         orphans = [f"no call names {name}" for name in self.orphans]
         leaks = [f"{self.leaks} secrets outside"] * bool(self.leaks)
-        seen = (*self.gaps, *self.thirds, *self.excess, *self.touched)
+        seen = (*self.endless, *self.gaps, *self.thirds, *self.excess, *self.touched)
         return [*filter(None, [self.failure]), *orphans, *leaks, *seen]
 
 
@@ -1003,6 +1015,7 @@ def life(profile: str, seed: int) -> Life:
             thirds=tuple(opened.thirds),
             excess=tuple(opened.excess),
             touched=tuple(opened.touched),
+            endless=tuple(opened.endless),
             leaks=opened.leaks(),
             failure=failure,
         )
@@ -1092,6 +1105,7 @@ def verdict(lives: list[Life]) -> dict[str, float]:
         "requests beyond room": sum(len(each.excess) for each in lives),
         "secrets outside": sum(each.leaks for each in lives),
         "keys of others touched": sum(len(each.touched) for each in lives),
+        "calls without end": sum(len(each.endless) for each in lives),
         "failures": sum(bool(each.failure) for each in lives),
     }
 
