@@ -227,6 +227,7 @@ class Tracker(logging.Handler):
         records: The number of records.
         frames: The functions whose frames it has looked into.
         found: The logger, the function and the variable of each secret.
+        seen: The stacks that it has looked into.
     """
 
     def __init__(self) -> None:
@@ -236,16 +237,16 @@ class Tracker(logging.Handler):
         self.records = 0
         self.frames: set[str] = set()
         self.found: set[str] = set()
-        self._seen: set[object] = set()
+        self.seen: set[object] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look into the frames of the stack, once for each stack and number of known secrets."""
         frames = list(stack(sys._getframe()))  # noqa: SLF001 - trackers do this
         lines = tuple((frame.f_code, frame.f_lineno) for frame in frames)
         place = record.name, len(self.canary.secrets), lines
-        if place in self._seen:
+        if place in self.seen:
             return
-        self._seen.add(place)
+        self.seen.add(place)
         self.records += 1
         variables: dict[str, Any] = {}
         for frame in frames:
