@@ -61,6 +61,8 @@ _DOUBTFUL = (*_ROUNDS, 4.0, 4.0)  # if an earlier read showed what a removal wou
 # Once reads have disagreed, two successive rounds must agree: the pauses before them.
 _AGAIN = (0.0, 0.25)
 
+_INSTANT = 0.001  # seconds; sums of pauses are not exact
+
 _NOT_SHOWN = "IAM does not show everything yet"
 _DISAGREE = "a conflict is not confirmed yet"
 
@@ -528,12 +530,15 @@ class _Call:
         return (yield from self._wait(pace.wait(self.ledger.pauses + 1, reason)))
 
     def _wait(self, wait: Wait) -> Steps[bool]:
-        """Wait, but not beyond the timeout, which allows at least one pause after each write."""
+        """Wait, but not beyond the timeout, which allows at least one pause after each write.
+
+        The last pause has no jitter: a part of what is left, again and again, would never end.
+        """
         left = self.goal.timeout - (self.ledger.waited - self.ledger.last_write)
-        if left <= 0 and self.ledger.pauses:
+        if left < _INSTANT and self.ledger.pauses:
             return False
-        if left > 0:
-            wait = Wait(min(wait.least, left), min(wait.most, left), wait.reason)
+        if _INSTANT <= left < wait.most:
+            wait = Wait(left, left, wait.reason)
         seconds = yield wait
         self.ledger = self.ledger.with_pause(seconds)
         return True
