@@ -24,7 +24,7 @@ from cwagent_iam.reconcile.failures import (
     add_facts,
     propagation_timeout_error,
     refused_error,
-    split_error,
+    split_errors,
 )
 from cwagent_iam.reconcile.ledger import Ledger, arns_in
 from cwagent_iam.reconcile.rules import DENSE, LOST, Pace, as_target, principals
@@ -60,8 +60,6 @@ _DOUBTFUL = (*_ROUNDS, 4.0, 4.0)  # if an earlier read showed what a removal wou
 
 # Once reads have disagreed, two successive rounds must agree: the pauses before them.
 _AGAIN = (0.0, 0.25)
-
-_INSTANT = 0.001  # seconds; sums of pauses are not exact
 
 _NOT_SHOWN = "IAM does not show everything yet"
 _DISAGREE = "a conflict is not confirmed yet"
@@ -196,13 +194,13 @@ class _Call:
             split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
             if split:
                 if not (yield from self._pause(DENSE, _NOT_SHOWN)):
-                    errors = self._split_errors(split)
+                    errors = split_errors(goal.targets, split)
                     raise propagation_timeout_error(errors, copies, looks, self.ledger)
                 disagreed, agreed = True, 0
                 continue
             agreed += 1
             overlooked = self._overlooked(decision)
-            doubted = disagreed or absent & self._kept
+            doubted = disagreed or absent & self.ledger.kept
             pauses = _DOUBTFUL if overlooked else _ROUNDS if doubted else _ROUNDS[:1]
             pause = pauses[agreed] if agreed < len(pauses) else 0.0
             if not pause or not (yield from self._wait(Wait(pause, pause, _NOT_SHOWN))):
@@ -213,23 +211,6 @@ class _Call:
         """Return the entities of *idle* whose existence differs in *copy*, or that it changes."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
         return (shown ^ (idle - absent)) | idle.intersection(_targets_in(self._decide(copy)))
-
-    def _lost(self, copies: Sequence[State], focus: set[str]) -> set[str]:
-        """Return the entities of *focus* that a copy misses, though the call saw and kept them."""
-        kept = focus & self._kept
-        present = ({each.target.lower() for each in copy.entities} for copy in copies)
-        return {target for each in present for target in kept - each}
-
-    def _split_errors(self, split: Collection[str]) -> list[ConflictError]:
-        named = [each.target for each in self.goal.targets if each.target.lower() in split]
-        return [split_error(named)] if named else []
-
-    @property
-    def _kept(self) -> frozenset[str]:
-        """The kinds and names of entities that this call saw and did not try to delete."""
-        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
-        deleted = {each.target.lower() for each in sent if each.deletes}
-        return self.ledger.known.observed - deleted
 
     def _overlooked(self, decision: ChangeSet | ConflictError) -> set[Change]:
         """Return the changes of a removal that only earlier reads needed, and that were not made.
@@ -339,12 +320,12 @@ class _Call:
             decisions = [self._decide(copy) for copy in copies]
             unconfirmed = {target for each in decisions for target in _targets_in(each)}
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
-            lost = self._lost(copies, focus - unconfirmed)
+            lost = self.ledger.missing_in(copies, focus - unconfirmed)
             split = lost & self.shown
             unconfirmed |= split
             new = self._due_in_all(decisions)
             if unconfirmed:
-                agreed, unshown = 0, ([*decisions, *self._split_errors(split)], copies)
+                agreed, unshown = 0, ([*decisions, *split_errors(self.goal.targets, split)], copies)
             else:
                 agreed += 1
             overlooked = self._overlooked(decisions[-1])
@@ -530,16 +511,11 @@ class _Call:
         return (yield from self._wait(pace.wait(self.ledger.pauses + 1, reason)))
 
     def _wait(self, wait: Wait) -> Steps[bool]:
-        """Wait, but not beyond the timeout, which allows at least one pause after each write.
-
-        The last pause has no jitter: a part of what is left, again and again, would never end.
-        """
-        left = self.goal.timeout - (self.ledger.waited - self.ledger.last_write)
-        if left < _INSTANT and self.ledger.pauses:
+        """Wait; return `False`, without waiting, if the timeout has passed."""
+        bounded = self.ledger.bounded(wait, self.goal.timeout)
+        if bounded is None:
             return False
-        if _INSTANT <= left < wait.most:
-            wait = Wait(left, left, wait.reason)
-        seconds = yield wait
+        seconds = yield bounded
         self.ledger = self.ledger.with_pause(seconds)
         return True
 
