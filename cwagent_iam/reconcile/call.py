@@ -42,8 +42,6 @@ CONFIRMING = (0.0, 1.0, 2.0, 2.0)
 saw: at 0, 1, 3 and 5 s. An old entity may have been changed a moment ago. docs/explanation.md says
 how often a role that was as desired was refused in the simulator."""
 
-_INSTANT = 0.001  # seconds; sums of pauses are not exact
-
 NOT_SHOWN = "IAM does not show everything yet"
 
 
@@ -264,16 +262,11 @@ class Call:
         return (yield from self.wait(pace.wait(self.ledger.pauses + 1, reason)))
 
     def wait(self, wait: Wait) -> Steps[bool]:
-        """Wait, but not beyond the timeout, which allows at least one pause after each write.
-
-        The last pause has no jitter: a part of what is left, again and again, would never end.
-        """
-        left = self.timeout - (self.ledger.waited - self.ledger.last_write)
-        if left < _INSTANT and self.ledger.pauses:
+        """Wait; return `False`, without waiting, if the timeout has passed."""
+        bounded = self.ledger.bounded(wait, self.timeout)
+        if bounded is None:
             return False
-        if _INSTANT <= left < wait.most:
-            wait = Wait(left, left, wait.reason)
-        seconds = yield wait
+        seconds = yield bounded
         self.ledger = self.ledger.with_pause(seconds)
         return True
 

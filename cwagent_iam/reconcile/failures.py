@@ -19,11 +19,11 @@ from cwagent_iam.observing import facts_of
 from cwagent_iam.requests import Interrupted, Unsent
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.reconcile.ledger import Ledger, RefusedChange
-    from cwagent_iam.state import State
+    from cwagent_iam.state import Entity, State
 
 
 def told_by(stop: BaseException) -> BaseException:
@@ -74,11 +74,13 @@ def refused_error(
     return failure
 
 
-def split_error(targets: Iterable[str]) -> ConflictError:
-    """Return the conflict that reads disagree on whether *targets* exist or are as desired."""
+def split_errors(targets: Iterable[Entity], split: Container[str]) -> list[ConflictError]:
+    """Return the conflict that reads disagree on the *targets* in *split*; none if it is empty."""
     advice = "Call again when IAM is consistent."
     reads = "is not the same in all reads"
-    return ConflictError(conflicts=tuple(Conflict(each, reads, (), advice) for each in targets))
+    named = [each.target for each in targets if each.target.lower() in split]
+    conflicts = tuple(Conflict(each, reads, (), advice) for each in named)
+    return [ConflictError(conflicts=conflicts)] if conflicts else []
 
 
 def propagation_timeout_error(

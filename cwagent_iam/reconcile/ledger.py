@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from cwagent_iam.reconcile.rules import FINAL, Known, Rule, rule_for
-from cwagent_iam.requests import Outcome, Refusal, Reply, Request
+from cwagent_iam.requests import Outcome, Refusal, Reply, Request, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cwagent_iam.changes import Change, ChangeSet
     from cwagent_iam.observing import Observation
+    from cwagent_iam.state import State
+
+_INSTANT = 0.001  # seconds; sums of pauses are not exact
 
 # Each such request creates another key: no observation and no later reply shows what it has done.
 _UNSHOWN = "CreateAccessKey"
@@ -116,6 +119,29 @@ class Ledger:
             observed_arns=self.known.observed_arns.union(arns),
         )
         return attrs.evolve(self, known=known, last_miss=seen.last_miss)
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The kinds and names of entities that this call saw and did not try to delete."""
+        sent = {*self.applied, *self.unacknowledged, *self.refused}
+        return self.known.observed - {each.target.lower() for each in sent if each.deletes}
+
+    def missing_in(self, copies: Iterable[State], focus: set[str]) -> set[str]:
+        """Return the entities of *focus* that a copy misses, though the call saw and kept them."""
+        kept = focus & self.kept
+        present = ({each.target.lower() for each in copy.entities} for copy in copies)
+        return {target for each in present for target in kept - each}
+
+    def bounded(self, wait: Wait, timeout: float) -> Wait | None:
+        """Return *wait* within the timeout, which allows at least one pause after each write.
+
+        `None` if it has passed. The last pause has no jitter: a part of what is left, again and
+        again, would never end.
+        """
+        left = timeout - (self.waited - self.last_write)
+        if left < _INSTANT:
+            return None if self.pauses else wait
+        return Wait(left, left, wait.reason) if left < wait.most else wait
 
     def with_lookup(self, arns: Iterable[str]) -> Ledger:
         """Return the ledger after a lookup found entities with these *arns*, in lower case."""

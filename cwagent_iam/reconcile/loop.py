@@ -15,7 +15,7 @@ from cwagent_iam.errors import ConflictError
 from cwagent_iam.events import Planned, Recovered, Verified
 from cwagent_iam.observing import observe, roles_in_profiles, send_all_pages
 from cwagent_iam.reconcile.call import CONFIRMING, COPIES, NOT_SHOWN, Call
-from cwagent_iam.reconcile.failures import propagation_timeout_error, split_error
+from cwagent_iam.reconcile.failures import propagation_timeout_error, split_errors
 from cwagent_iam.reconcile.rules import DENSE, Pace
 from cwagent_iam.requests import Emit, Steps, Wait
 from cwagent_iam.state import State
@@ -195,13 +195,13 @@ class Reconciliation(Call):
             split = split.union(*(self._contradictions(copy, idle, absent) for copy in copies))
             if split:
                 if not (yield from self.pause(DENSE, NOT_SHOWN)):
-                    errors = self._split_errors(split)
+                    errors = split_errors(goal.targets, split)
                     raise propagation_timeout_error(errors, copies, looks, self.ledger)
                 disagreed, agreed = True, 0
                 continue
             agreed += 1
             overlooked = self._overlooked(decision)
-            doubted = disagreed or absent & self._kept
+            doubted = disagreed or absent & self.ledger.kept
             pauses = _DOUBTFUL if overlooked else CONFIRMING if doubted else CONFIRMING[:1]
             pause = pauses[agreed] if agreed < len(pauses) else 0.0
             if not pause or not (yield from self.wait(Wait(pause, pause, NOT_SHOWN))):
@@ -212,23 +212,6 @@ class Reconciliation(Call):
         """Return the entities of *idle* whose existence differs in *copy*, or that it changes."""
         shown = idle.intersection(each.target.lower() for each in copy.entities)
         return (shown ^ (idle - absent)) | idle.intersection(_targets_in(self._decide(copy)))
-
-    def _lost(self, copies: Sequence[State], focus: set[str]) -> set[str]:
-        """Return the entities of *focus* that a copy misses, though the call saw and kept them."""
-        kept = focus & self._kept
-        present = ({each.target.lower() for each in copy.entities} for copy in copies)
-        return {target for each in present for target in kept - each}
-
-    def _split_errors(self, split: Collection[str]) -> list[ConflictError]:
-        named = [each.target for each in self.goal.targets if each.target.lower() in split]
-        return [split_error(named)] if named else []
-
-    @property
-    def _kept(self) -> frozenset[str]:
-        """The kinds and names of entities that this call saw and did not try to delete."""
-        sent = {*self.ledger.applied, *self.ledger.unacknowledged, *self.ledger.refused}
-        deleted = {each.target.lower() for each in sent if each.deletes}
-        return self.ledger.known.observed - deleted
 
     def _overlooked(self, decision: ChangeSet | ConflictError) -> set[Change]:
         """Return the changes of a removal that only earlier reads needed, and that were not made.
@@ -346,12 +329,12 @@ class Reconciliation(Call):
             decisions = [self._decide(copy) for copy in copies]
             unconfirmed = {target for each in decisions for target in _targets_in(each)}
             unconfirmed |= {each.lower() for copy in copies for each in copy.unformed}
-            lost = self._lost(copies, focus - unconfirmed)
+            lost = self.ledger.missing_in(copies, focus - unconfirmed)
             split = lost & self.shown
             unconfirmed |= split
             new = self._due_in_all(decisions)
             if unconfirmed:
-                agreed, unshown = 0, ([*decisions, *self._split_errors(split)], copies)
+                agreed, unshown = 0, ([*decisions, *split_errors(self.goal.targets, split)], copies)
             else:
                 agreed += 1
             overlooked = self._overlooked(decisions[-1])
