@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import attrs
@@ -691,6 +692,52 @@ class TestLostLong:
         assert all(name in told for name in unheld) or (
             "May have been applied: CreateAccessKey" in told
         )
+
+
+class TestStaleLists:
+    """Hosts that do not know a key yet, for less than the longest usual lag."""
+
+    def test_another_key_in_the_store(self) -> None:
+        """Another key that appears in the store is doubted for as long as the first one was."""
+        world = delivered()
+        world.things[TARGET]["keys"] = []
+        before, begun = copy.deepcopy(world.things), world.now
+
+        def answers(request: Request) -> Answer:
+            if world.now > begun + 13 and len(world.secrets) == 1:
+                world.do("CreateAccessKey", UserName=USER)
+                world.shelf = list(world.secrets.items())[-1]
+            return before if request.row.reads and world.now < begun + 23 else None
+
+        world.answers = answers
+        _, key = world.deliver()
+        assert (key.action, len(world.secrets), works(world)) == ("kept", 2, True)
+
+    def test_a_key_that_was_shown(self) -> None:
+        """A key that one list has shown leaves no room for another, even if later lists miss it."""
+        world = delivered(31 * DAY)
+        before, begun = copy.deepcopy(world.things), world.now
+        world.do("CreateAccessKey", UserName=USER)
+        script(world, "ListAccessKeys", None)
+
+        def answers(request: Request) -> Answer:
+            fresh = request.operation == "ListAccessKeys" and world.script["ListAccessKeys"]
+            late = request.row.reads and world.now < begun + 10
+            return before if late and not fresh else None
+
+        world.answers = answers
+        with pytest.raises(KeyConflictError, match="second access key"):
+            world.rotate()
+        assert "CreateAccessKey" not in {request.operation for request, _ in world.log}
+
+    def test_the_held_key_does_not_work(self) -> None:
+        """The error names the other key too: it may be the one that works."""
+        world = delivered(31 * DAY)
+        world.rotate()
+        world.shelf = (world.delivered[-1], "half")
+        with pytest.raises(KeyConflictError) as caught:
+            world.later().deliver()
+        assert all(name in str(caught.value) for name in world.keys)
 
 
 def test_an_overtaken_key_is_not_noted() -> None:

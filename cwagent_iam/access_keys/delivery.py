@@ -156,8 +156,7 @@ def keep(keys: UserKeys, view: KeyView) -> Steps[bool]:
         yield from keys.await_store()
         return False
     if wrong:
-        stuck = tuple(key for key in view.keys if key.access_key_id == held)
-        blocked = Blocked(obstacle="held does not work", keys=stuck)
+        blocked = Blocked(obstacle="held does not work", keys=view.keys)
         raise key_conflict(keys, view, blocked, wrong.summary) from wrong.error
     if view.barrier is None and view.has_room_for_record and held not in view.records:
         recorded = Blocked(obstacle="in the way")

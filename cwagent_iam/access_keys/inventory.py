@@ -42,7 +42,7 @@ from cwagent_iam.requests import (
 from cwagent_iam.state import SeenKey, User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cwagent_iam.changes import Change
     from cwagent_iam.differ import Existing
@@ -77,7 +77,8 @@ class UserKeys:
         tags: The tags that this call has written, even if reads do not show them yet.
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
-        gone: The id of a held key that no list has shown for the longest lag.
+        doubtful: Until when the absence of each key from lists is doubted, as `waited` counts it:
+            for the longest lag, since a list or, for the first time, the store last showed it.
         lost: The ids that were known before the first CreateAccessKey request whose reply was lost;
             `None` if none was.
         window: The dates of the last reply before that request, and of the first one after it.
@@ -94,7 +95,7 @@ class UserKeys:
     tags: dict[str, str] = attrs.field(factory=dict, init=False)
     new: NewAccessKey | None = attrs.field(default=None, init=False)
     date: float | None = attrs.field(default=None, init=False)
-    gone: str = attrs.field(default="", init=False)
+    doubtful: dict[str, float] = attrs.field(factory=dict, init=False)
     lost: frozenset[str] | None = attrs.field(default=None, init=False)
     window: tuple[float, float] = attrs.field(default=(0.0, 0.0), init=False)
 
@@ -111,16 +112,19 @@ class UserKeys:
         return max(self.now + self.waited, self.date or 0.0)
 
     @property
-    def half(self) -> float:
-        """Half of the time that is left for waiting, in seconds."""
+    def late(self) -> float:
+        """What `waited` will be after the longest lag, or half of the time that is left."""
         ledger = self.call.ledger
-        return (self.call.timeout - (ledger.waited - ledger.last_write)) / 2
+        left = self.call.timeout - (ledger.waited - ledger.last_write)
+        return self.waited + min(LONGEST_LAG, left / 2)
 
     # --- reads ------------------------------------------------------------------------------------
 
     def hold(self, *, check: bool = False) -> Steps[Holding]:
         """Ask the store what it holds; with *check*, also whether it can be written."""
         self.holding = yield Hold(self.store, check)
+        if self.holding.access_key_id:
+            self.doubtful.setdefault(self.holding.access_key_id, self.late)
         return self.holding
 
     def look(
@@ -128,16 +132,14 @@ class UserKeys:
     ) -> Steps[KeyView]:
         """Read until several reads agree, and their result is accepted.
 
-        A held key that lists do not show may be new. It counts as deleted after the longest lag,
-        or half of the time that is left. Any other key that an earlier list has shown counts as
-        deleted once GetAccessKeyLastUsed does not know it. A timeout error names *waiting_for*.
+        A key that the store or an earlier list shows may be too new for later lists. It counts as
+        deleted after the longest lag, or half of the time that is left, unless GetAccessKeyLastUsed
+        knows it. A timeout error names *waiting_for*.
         """
         began, rounds = self.waited, 0
-        lag = 0.0 if self.gone and self.gone == self.holding.access_key_id else LONGEST_LAG
-        late = began + min(lag, self.half)
         while True:
             held = (yield from self.hold()).access_key_id
-            view = yield from self._read(held, may_be_gone=self.waited >= late)
+            view = yield from self._read(held)
             rounds += 1
             if view is not None and accept(view):
                 return view
@@ -156,11 +158,11 @@ class UserKeys:
                 keys: list[SeenKey] = parse_reply(
                     reads[0], functools.partial(list, map(seen_key, items))
                 )
-                self.shown |= {key.access_key_id: key for key in keys}
+                self._note_keys(keys)
 
     def look_for_long(self) -> Steps[KeyView]:
         """Read as `look` does for longer than any usual lag, or half of the time that is left."""
-        late = self.waited + min(LONGEST_LAG, self.half)
+        late = self.late
         return (yield from self.look(lambda _: self.waited >= late))
 
     def confirm(self, step: Callable[[KeyView], T]) -> Steps[KeyView]:
@@ -180,7 +182,7 @@ class UserKeys:
 
     def view_of(self, user: User) -> KeyView:
         """Return what an observation of the *user* shows, without the last use of keys."""
-        self.shown |= {key.access_key_id: key for key in user.access_keys}
+        self._note_keys(user.access_keys)
         return self._view(user, user.access_keys)
 
     def timeout(self, access_key_id: str, rounds: int, began: float) -> PropagationTimeoutError:
@@ -209,7 +211,12 @@ class UserKeys:
         self.call.ledger = attrs.evolve(self.call.ledger, last_miss=refusal)
         return refusal
 
-    def _read(self, held: str | None, *, may_be_gone: bool) -> Steps[KeyView | None]:
+    def _note_keys(self, keys: Iterable[SeenKey]) -> None:
+        for key in keys:
+            self.shown[key.access_key_id] = key
+            self.doubtful[key.access_key_id] = self.late
+
+    def _read(self, held: str | None) -> Steps[KeyView | None]:
         """Return what one round of reads shows; `None` if they disagree, or do not list a key."""
         name = {"UserName": self.user_name}
         reads = [Request.of(each, **name) for each in ("GetUser", "ListAccessKeys")] * COPIES
@@ -226,28 +233,28 @@ class UserKeys:
         self.call.note_observation(seen[0])
         users = [user for each in seen for user in each.state.entities if isinstance(user, User)]
         first, listed = users[0], users[0].access_keys
-        self.shown |= {key.access_key_id: key for user in users for key in user.access_keys}
+        self._note_keys(key for user in users for key in user.access_keys)
         if any((user.tags, user.access_keys) != (first.tags, listed) for user in users):
             return None
         known = {held: _parse_use(uses[0], outcomes[-1])} if held else {}
         ids = {key.access_key_id for key in listed}
-        hidden = self.shown.keys() - self.deleted - ids
+        hidden = {*self.shown, *known} - self.deleted - self._created - ids
         known |= yield from self._uses((ids | hidden) - known.keys())
-        if any(known[each] for each in hidden if each != held) or not all(
-            known[each] for each in ids
+        if not all(known[each] for each in ids) or any(
+            self.waited < self.doubtful[each] or self._is_own(known[each]) for each in hidden
         ):
             return None
         owner = None
-        if held and held not in ids and held not in self._created:
+        if held and held in hidden:
             use = known[held]
-            if not may_be_gone or (use and use[0].lower() == self.user_name.lower()):
-                return None
-            self.gone = held
             owner = use[0] if use else (yield from self._account_of(held, first))
         used = tuple(
             attrs.evolve(key, **use[1]) for key in listed if (use := known[key.access_key_id])
         )
         return attrs.evolve(self._view(first, used), owner=owner)
+
+    def _is_own(self, use: KeyUse | None) -> bool:
+        return use is not None and use[0].lower() == self.user_name.lower()
 
     def _check_missing(self, reads: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
         """Raise `ObserveError` if no host knows the user, and this call has not seen it before."""

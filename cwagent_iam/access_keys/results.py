@@ -76,7 +76,7 @@ _WORDS: dict[Obstacle, tuple[str, str]] = {
         "Activate it, as rotate_access_key(undo=True) does, or remove it from the store.",
     ),
     "held does not work": (
-        "has an access key that does not work as {store} holds it ({detail})",
+        "has access key {held}, which does not work as {store} holds it ({detail})",
         "Correct the secret in the store, or remove the key from the store, then call again.",
     ),
     "held is another user's": (
