@@ -38,7 +38,10 @@ BARREN = (
 # Modules that may have a secret: AWS, which is moto here, and the stores of the tests.
 ALLOWED = ("moto", "cwagent_iam.testing", "tests.", "_pytest", "logging")
 # Modules that run tests.
-RUNNERS = ("__main__", "_pytest", "execnet", "pluggy", "pytest", "runpy", "threading", "xdist")
+RUNNERS = (
+    *("__channelexec__", "__main__", "_pytest", "execnet", "pluggy", "pytest", "runpy"),
+    *("threading", "xdist"),
+)
 # Objects that own a secret: all others must not.
 OWNERS = (SecretAccessKey, Credentials)
 # Objects of the SDK are opened only if they are local variables, because they are large and the

@@ -454,7 +454,7 @@ def replies() -> Iterable[tuple[str, Play]]:
     yield "not done, a rival delivers", Play("kept", 1, 1, delivered)
     blind = lost_and(so(Scene.answer, "GetAccessKeyLastUsed", "AccessDenied"))
     yield "lost, uses are denied", Play(doubt, 1, 0, blind)
-    yield "lost, no time to look", Play(doubt, 1, 0, lost_and(impatient))
+    yield "lost, no time to look", Play(doubt, 1, 0, lost_and(impatient), "bad_day")
     yield "lost, store unreadable", Play(doubt, 1, 0, lost_and(unreadable_once_lost))
     yield "lost, not tagged", Play(doubt, 1, 0, lost_and(all_tags_denied))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -45,7 +46,7 @@ from tests.core import (
     to_ensure,
 )
 from tests.core_keys import NO_STORE, TARGET, TERMS, KeyWorld, delivered, script
-from tests.tracing import Tracer
+from tests.tracing import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,8 +207,8 @@ def test_every_line(call: Callable[[KeyWorld], object]) -> None:
     """After an interrupt at any line no key is unnamed, and no secret can be read."""
     for number in range(1, 1000):
         world = KeyWorld() if call is deliver else delivered(31 * DAY)
-        with Tracer(CORE, number, lambda: bool(world.sealed)):  # noqa: B023
-            stop = interrupted(lambda: call(world))  # noqa: B023
+        armed = partial(bool, world.sealed)
+        stop = interrupted(partial(interrupt, partial(call, world), CORE, number, armed))
         assert named(world, stop)
         assert not world.readable_secrets
         if not stop:
@@ -452,7 +453,7 @@ def test_a_slow_unreadable_store() -> None:
     world = delivered(31 * DAY, readable=False)
 
     def slow(name: str, secret: str) -> None:
-        world.now += 1200
+        world.now += 2000
         world.shelf = (name, secret)
 
     world.written = slow

@@ -20,7 +20,7 @@ from cwagent_iam.key_stores import NewAccessKey, SecretAccessKey
 from cwagent_iam.requests import Deliver, Interrupted, Outcome, Reply, Request, Send
 from cwagent_iam.testing import laggy_iam
 from tests.canary import Canary, check, listening, played, texts_in
-from tests.tracing import Tracer
+from tests.tracing import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +76,7 @@ def every_line(files: tuple[str, ...], call: Callable[[], object]) -> list[BaseE
     """Make a call with an interrupt at each line of *files*; return how each call ended."""
     ends: list[BaseException | None] = []
     while not ends or ends[-1] is not None:
-        with Tracer(files, len(ends) + 1):
-            error, _ = played(call)
+        error, _ = interrupt(lambda: played(call), files, len(ends) + 1)
         if error and not isinstance(error, KeyboardInterrupt):
             raise error
         ends.append(error)

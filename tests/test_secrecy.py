@@ -10,7 +10,7 @@ import pytest
 
 from cwagent_iam.aws.secrecy import bare, quiet, sealed
 from cwagent_iam.testing import sandbox
-from tests.tracing import Tracer
+from tests.tracing import interrupt
 
 
 def test_a_reply_with_a_secret_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -86,8 +86,8 @@ def test_an_interrupt_ends_the_quiet(caplog: pytest.LogCaptureFixture, line: int
         raise LookupError
 
     with caplog.at_level(logging.DEBUG, "botocore.parsers"):
-        with pytest.raises((LookupError, KeyboardInterrupt)), Tracer(("secrecy.py",), line):
-            quiet(fail)()
+        with pytest.raises((LookupError, KeyboardInterrupt)):
+            interrupt(quiet(fail), ("secrecy.py",), line)
         log.debug("afterwards")
     assert [record.getMessage() for record in caplog.records] == ["afterwards"]
 

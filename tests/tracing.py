@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 
-class Tracer:
-    """A context in which one line of some files raises KeyboardInterrupt.
+def interrupt(
+    call: Callable[[], T],
+    files: tuple[str, ...],
+    number: int,
+    armed: Callable[[], bool] = lambda: True,
+) -> T:
+    """Make a call in which one line of some files raises KeyboardInterrupt.
 
     The trace function that was set before, such as that of coverage, does not see these lines. It
     is set again afterwards.
+
+    Args:
+        call: The call.
+        files: The ends of the paths of the files.
+        number: The number of the line among those that are run while *armed* returns true.
+        armed: Returns whether the next line is counted.
     """
+    return next(_traced(call, _Tracer(files, number, armed).trace))
 
-    def __init__(
-        self, files: tuple[str, ...], number: int, armed: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Interrupt at the line of this *number*, counted while *armed* returns true."""
-        self.files, self.left, self.armed = files, number, armed
-        self.before: Any = None
 
-    def __enter__(self) -> None:
-        """Set the trace function."""
-        self.before = sys.gettrace()
-        sys.settrace(self.trace)
+def _traced(call: Callable[[], T], trace: Any) -> Iterator[T]:
+    """Yield the result of a call.
 
-    def __exit__(self, *_: object) -> None:
-        """Restore the trace function that was set before."""
-        sys.settrace(self.before)
+    If the line after an exception handler is interrupted, CPython 3.11 to 3.13 keep the handled
+    exception as the context of all later ones; in a generator only until the generator ends.
+    """
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        result = call()
+    finally:
+        sys.settrace(before)
+    yield result
+
+
+@attrs.define
+class _Tracer:
+    files: tuple[str, ...]
+    left: int
+    armed: Callable[[], bool]
 
     def trace(self, frame: Any, event: str, _argument: object) -> Any:
         """Count lines, and interrupt at the chosen one."""

@@ -233,12 +233,12 @@ class _Delivery:
         name = new.access_key_id
         yield Emit(KeyCreated(access_key_id=name))
         yield Emit(KeyDelivered(access_key_id=name, store=keys.holding.name))
-        if not keys.holding.readable and keys.time > (self.recorded or 0.0) + SLOW:
-            yield from keys.write(_record_of(keys, self.view, name))
         wrong = yield from verify(keys, name, new)
         if wrong:
             reason = f"it holds the key, which does not work: {wrong.summary}"
             raise (yield from self._failed(reason)) from wrong.error
+        if not keys.holding.readable and keys.time > (self.recorded or 0.0) + SLOW:
+            yield from keys.write(_record_of(keys, self.view, name))
         if keys.lost is not None:
             yield from self._tag_suspects()
         if failure:
