@@ -104,6 +104,14 @@ class OpenBox(Box):
         return self.advice
 
 
+class Quoting(BaseException):
+    """An interrupt that always has words."""
+
+    def __init__(self) -> None:
+        """Quote a secret."""
+        super().__init__("hush")
+
+
 class Nameless:
     """A store of a caller without a name of its own."""
 
@@ -179,6 +187,7 @@ class TestErrors:
             (ExceptionGroup("hush", [ValueError("hush")]), StoreError),
             (KeyboardInterrupt("hush"), KeyboardInterrupt()),
             (GeneratorExit("hush"), GeneratorExit()),
+            (Quoting(), Quoting),
             (SystemExit(3), SystemExit(3)),
             (SystemExit("hush"), SystemExit(1)),
             (BaseExceptionGroup("hush", [KeyboardInterrupt("hush")]), KeyboardInterrupt()),
@@ -382,6 +391,21 @@ class TestClient:
         box = Box((NAME, "other"))
         assert credentials_of(verify(box, key=NEW)) == (NAME, "hush")
         assert box.called == []
+
+    def test_attribute(self) -> None:
+        """A store with an attribute ``secret``, such as a name, cannot be read back."""
+
+        class Named(Box):
+            secret = "the name of a secret"  # noqa: S105
+
+        box = Named((NAME, "other"))
+        assert not custody.hold(Hold(box), "the box").readable
+        assert credentials_of(verify(box, key=NEW)) == (NAME, "hush")
+
+    def test_emptied(self) -> None:
+        """A store that holds the object itself has no secret when the call has emptied that."""
+        outcome = verify(OpenBox((NAME, NEW.secret)), key=NEW)
+        assert outcome.message == "the store holds an object that is emptied soon"
 
     @pytest.mark.parametrize("held", [None, (OTHER, "other")])
     def test_changed(self, held: Any) -> None:

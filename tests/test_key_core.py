@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -31,6 +31,7 @@ from cwagent_iam.requests import (
     Send,
     Settle,
     Unsent,
+    Verify,
 )
 from tests.core import (
     BUSY,
@@ -51,6 +52,7 @@ from tests.tracing import interrupt
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cwagent_iam.requests import Effect
     from tests.core import Answer
 
 
@@ -150,6 +152,36 @@ class TestLife:
             world.deliver()
         with pytest.raises(KeyConflictError, match="does not work"):
             world.later().deliver()
+
+    @pytest.mark.parametrize("call", [KeyWorld.deliver, KeyWorld.rotate])
+    def test_a_store_that_cuts_the_id(self, call: Callable[[KeyWorld], object]) -> None:
+        """If a write fails and spoils the store, no other key is created for it."""
+        world = delivered(31 * DAY)
+        if call is KeyWorld.deliver:
+            world.shelf = None
+            world.do("DeleteAccessKey", UserName=USER, AccessKeyId=world.delivered[0])
+
+        def cut(name: str, secret: str) -> None:
+            world.shelf = (name[:16], secret)
+            raise StoreError(store="shelf", problem="cut")
+
+        world.written = cut
+        with pytest.raises(DeliveryError, match="cut; it holds AKIA") as caught:
+            call(world)
+        assert (caught.value.fate, len(world.secrets)) == ("deleted", 2)
+
+    def test_a_proxy_that_spoils_signatures(self) -> None:
+        """A key that one Region rejects for its signature works if another accepts it."""
+
+        class Proxied(KeyWorld):
+            def perform(self, effect: Effect) -> Any:
+                wrong = refusal("SignatureDoesNotMatch", "The signature does not match.")
+                if isinstance(effect, Verify) and not effect.region:
+                    return (wrong,) * effect.copies
+                return KeyWorld.perform(self, effect)
+
+        _, key = Proxied().deliver()
+        assert key.action == "created"
 
 
 CREATION = ["CreateUser", "AttachUserPolicy", "CreateAccessKey", "TagUser"]
@@ -730,6 +762,17 @@ class TestStaleLists:
         with pytest.raises(KeyConflictError, match="second access key"):
             world.rotate()
         assert "CreateAccessKey" not in {request.operation for request, _ in world.log}
+
+    def test_an_old_key_that_was_shown(self) -> None:
+        """An old key is known everywhere: once lists and uses miss it, it is deleted."""
+        world = delivered()
+        world.do("CreateAccessKey", UserName=USER)
+        world = world.later(DAY)
+        before = copy.deepcopy(world.things)
+        world.do("DeleteAccessKey", UserName=USER, AccessKeyId=list(world.keys)[-1])
+        script(world, "ListAccessKeys", before)
+        _, key = world.deliver()
+        assert (key.action, sum(pauses(world)) < 1) == ("kept", True)
 
     def test_the_held_key_does_not_work(self) -> None:
         """The error names the other key too: it may be the one that works."""

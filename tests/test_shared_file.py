@@ -428,6 +428,15 @@ def test_a_key_of_another_process_stays(store: SharedCredentialsFile) -> None:
     assert store.held() == new_key(1).access_key_id
 
 
+def test_a_secret_in_the_place_of_the_id(store: SharedCredentialsFile, path: Path) -> None:
+    """The error about another process does not quote what the file has as an id."""
+    swapped = f"[{store.profile}]\naws_access_key_id = hush\naws_secret_access_key = AKIA\n"
+    path.write_text(swapped, encoding="utf-8")
+    with pytest.raises(StoreError) as caught:
+        store.write(new_key(1), replacing=None)
+    assert "hush" not in str(caught.value)
+
+
 def test_a_file_of_a_killed_writer_is_deleted(store: SharedCredentialsFile, path: Path) -> None:
     """The next writer deletes the temporary file of a killed one, and no other file."""
     left = path.with_name(f".{path.name}.{'0f' * 8}.cwagent-iam")

@@ -61,10 +61,10 @@ def view(
 
 YOUNG, AGED = key("K1", 10, 0), key("K1", 100, 0)
 DELIVERIES = {
-    "nothing at all": (view(held=None), Create(replacing=None)),
-    "one key that is not held": (view(key("K2", 1), held=None), Create(replacing=None)),
-    "the held key is gone": (view(held="K1"), Create(replacing="K1")),
-    "gone, and another is there": (view(key("K2", 1)), Create(replacing="K1")),
+    "nothing at all": (view(held=None), Create()),
+    "one key that is not held": (view(key("K2", 1), held=None), Create()),
+    "the held key is gone": (view(held="K1"), Create()),
+    "gone, and another is there": (view(key("K2", 1)), Create()),
     "held and active": (view(YOUNG), Act("keep", YOUNG)),
     "held and active beside another": (view(YOUNG, key("K2", 1)), Act("keep", YOUNG)),
     "held and inactive": (
@@ -99,8 +99,8 @@ def suspect(name: str, ago: float) -> Record:
 
 ROTATIONS = {
     "young": (view(YOUNG), Later(phase="current", due=NOW + 80 * DAY)),
-    "aged": (view(AGED), Create(replacing="K1")),
-    "just aged": (view(key("K1", 90)), Create(replacing="K1")),
+    "aged": (view(AGED), Create()),
+    "just aged": (view(key("K1", 90)), Create()),
     "old one unused since before the new one": (
         view(OLD, key("K1", 0.5)),
         Later(phase="settling", due=NOW + 0.5 * DAY),
@@ -266,7 +266,7 @@ def test_an_undo_is_known_by_its_record() -> None:
 def test_now_replaces_a_young_key() -> None:
     """The age does not matter then, but room does; a rotation in progress goes on."""
     now = attrs.evolve(TERMS, now=True)
-    assert step_to_rotate(view(YOUNG), now) == Create(replacing="K1")
+    assert step_to_rotate(view(YOUNG), now) == Create()
     assert step_to_rotate(view(YOUNG, RIVAL, records=()), now) == Blocked(
         obstacle="in the way", keys=(RIVAL,)
     )

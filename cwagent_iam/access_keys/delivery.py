@@ -339,6 +339,8 @@ class _Delivery:
         if failure is None or held == before:
             yield from self._undo(str(failure or f"it was written, but holds {held or 'no key'}"))
         yield from self._delete(str(failure))
+        if not (yield from self.keys.look()).held_key:  # what it holds is not a rival's key either
+            raise (yield from self._failed(f"{failure}; it holds {held or 'no key'}", "deleted"))
         return False
 
     def _held(self, failure: StoreError | None) -> Steps[str | StoreError | None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import attrs
 
 from cwagent_iam.access_keys.records import KEY_TAG, SUSPECT_TAG, Record, records_in
-from cwagent_iam.access_keys.steps import Blocked, KeyView
+from cwagent_iam.access_keys.steps import TOLERANCE, Blocked, KeyView
 from cwagent_iam.changes import ChangeSet, TagUser
 from cwagent_iam.changes.base import tags_text
 from cwagent_iam.errors import Difference, PropagationTimeoutError
@@ -78,7 +78,8 @@ class UserKeys:
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
         doubtful: Until when the absence of each key from lists is doubted, as `waited` counts it:
-            for the longest lag, since a list or, for the first time, the store last showed it.
+            for the longest lag since its creation, if a list has shown it, or since the store was
+            first seen to hold it.
         lost: The ids that were known before the first CreateAccessKey request whose reply was lost;
             `None` if none was.
         window: The dates of the last reply before that request, and of the first one after it.
@@ -212,9 +213,12 @@ class UserKeys:
         return refusal
 
     def _note_keys(self, keys: Iterable[SeenKey]) -> None:
+        """Keep the keys of a list; the absence of an old one from later lists is not doubted."""
+        seen = self.waited - (self.date or self.time)
         for key in keys:
             self.shown[key.access_key_id] = key
-            self.doubtful[key.access_key_id] = self.late
+            old = seen + key.created + LONGEST_LAG + TOLERANCE
+            self.doubtful[key.access_key_id] = min(self.late, old)
 
     def _read(self, held: str | None) -> Steps[KeyView | None]:
         """Return what one round of reads shows; `None` if they disagree, or do not list a key."""

@@ -163,13 +163,30 @@ class Rotation:
                     return (yield from self.preview())
             except KeyConflictError:
                 step = Blocked(obstacle="held does not work", keys=(kept.key,))
-        return _status(view, step, self.keys, ())
+        return (yield from self._status(view, step, settle=False))
 
-    def _status(self, view: KeyView, step: Step) -> Steps[RotationStatus]:
+    def _status(self, view: KeyView, step: Step, *, settle: bool = True) -> Steps[RotationStatus]:
         held, keys = view.held_key, self.keys
-        settles = held and held.active and keys.existing != "verify"
+        settles = settle and held and held.active and keys.existing != "verify"
         advice = (yield Settle(keys.store)) if settles else Advice()
-        return _status(view, step, keys, tuple(self.done), advice)
+        phase, next_step, due = _next_of(step, view)
+        unused = held is not None and held.last_service in NO_PROGRAM
+        return RotationStatus(
+            access_key_id=view.held,
+            phase=phase,
+            next_step=next_step,
+            due_at=None if due is None else datetime.fromtimestamp(due, UTC),
+            held_key=held,
+            age=max(view.now - held.created, 0.0) if held else None,
+            old_key=_old_key(step, view),
+            unheld=view.unheld,
+            suspects=view.unheld_suspects,
+            can_undo=isinstance(step_to_undo(view), Act),
+            restart_needed=advice.redirected or (unused and not advice.rereads),
+            done=tuple(self.done),
+            changes=keys.call.ledger.applied,
+            advice=advice.text,
+        )
 
     def _do(self, step: Step, view: KeyView) -> Steps[None]:
         keys = self.keys
@@ -240,34 +257,6 @@ class Rotation:
         old = sorted(name for name in gone if known[name].since + DAY < view.now)
         if old and view.barrier is None:
             yield from forget_tags(self.keys, old)
-
-
-def _status(
-    view: KeyView,
-    step: Step,
-    keys: UserKeys,
-    done: tuple[str, ...],
-    advice: Advice | None = None,
-) -> RotationStatus:
-    phase, next_step, due = _next_of(step, view)
-    held, told = view.held_key, advice or Advice()
-    unused = held is not None and held.last_service in NO_PROGRAM
-    return RotationStatus(
-        access_key_id=view.held,
-        phase=phase,
-        next_step=next_step,
-        due_at=None if due is None else datetime.fromtimestamp(due, UTC),
-        held_key=held,
-        age=max(view.now - held.created, 0.0) if held else None,
-        old_key=_old_key(step, view),
-        unheld=view.unheld,
-        suspects=view.unheld_suspects,
-        can_undo=isinstance(step_to_undo(view), Act),
-        restart_needed=told.redirected or (unused and not told.rereads),
-        done=done,
-        changes=keys.call.ledger.applied,
-        advice=told.text,
-    )
 
 
 def _old_key(step: Step, view: KeyView) -> SeenKey | None:

@@ -130,15 +130,9 @@ class Terms:
     now: bool = False
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Create:
-    """The step that creates a key and delivers it.
-
-    Attributes:
-        replacing: The id of the key that the store holds until then; `None` if it holds none.
-    """
-
-    replacing: str | None
+    """The step that creates a key and delivers it."""
 
 
 @attrs.frozen(kw_only=True)
@@ -198,7 +192,7 @@ def step_to_deliver(view: KeyView) -> Act | Create | Blocked:
         return Blocked(obstacle="no room", keys=view.keys)
     if not view.has_room_for_record:
         return Blocked(obstacle="no room for a record")
-    return Create(replacing=view.held)
+    return Create()
 
 
 def step_to_rotate(view: KeyView, terms: Terms) -> Step:
@@ -226,7 +220,7 @@ def _due(view: KeyView, terms: Terms) -> Step:
     if view.unheld or not view.has_room_for_record:
         obstacle: Obstacle = "in the way" if view.unheld else "no room for a record"
         return Blocked(obstacle=obstacle, keys=view.unheld)
-    return Create(replacing=view.held)
+    return Create()
 
 
 def step_to_undo(view: KeyView) -> Act | Blocked:

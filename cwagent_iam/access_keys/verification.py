@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 # The Region is not enabled, or the host does not know the key, which may be too new.
 _UNKNOWN = "InvalidClientTokenId"
-# The store holds another key; or AWS knows the id, and has computed another signature.
-_DECISIVE = {STORE_CHANGED, "SignatureDoesNotMatch"}
 
 
 def verify(
@@ -31,9 +29,9 @@ def verify(
 ) -> Steps[Refusal | None]:
     """Verify the key in the store; return why AWS does not accept it, or `None` if it does.
 
-    A wrong signature is final. Any other failure counts only if two Regions reject the key: that of
-    the other clients, and one that every account has enabled. A *new* key is verified by several
-    answers. An unknown key whose *age*, in seconds, is over a day is confirmed like a conflict.
+    A failure counts only if two Regions reject the key: that of the other clients, and one that
+    every account has enabled. A *new* key is verified by several answers. An unknown key whose
+    *age*, in seconds, is over a day is confirmed like a conflict.
     """
     regions = sts_regions(keys.call.partition)
     copies = COPIES if new else 1
@@ -50,7 +48,7 @@ def verify(
                     yield Emit(KeyVerified(access_key_id=access_key_id, looks=COPIES))
                 return None
             refusals.append(keys.heard(wrong))
-            if wrong.code in _DECISIVE:
+            if wrong.code == STORE_CHANGED:
                 return wrong
         rounds += 1
         final = [each for each in refusals if each.code != _UNKNOWN and not each.transient]

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import re
 import traceback
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import attrs
 from botocore.exceptions import BotoCoreError
@@ -54,7 +54,7 @@ def hold(effect: Hold, name: str) -> Holding:
         access_key_id=held,
         name=name,
         fingerprint=hashlib.sha256(_identity_of(store, name).encode()).hexdigest()[:16],
-        readable=isinstance(store, ReadableKeyStore),
+        readable=_is_readable(store),
     )
 
 
@@ -78,10 +78,12 @@ def client_for(effect: Verify, clients: Clients, name: str) -> Any:
     """Return a client for STS that signs with the key in the store, or a `Refusal`."""
     store = effect.store
     secret = effect.key.secret if effect.key else None
-    if isinstance(store, ReadableKeyStore):
+    if _is_readable(store):
         secret = _guarded(store, name, "read", lambda: _secret_in(store))
         if _guarded(store, name, "read", store.held) != effect.access_key_id:
             return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
+        if effect.key and secret is effect.key.secret:
+            return Refusal(code=None, message="the store holds an object that is emptied soon")
     if secret is None:
         return Refusal(code=None, message="the store holds no secret")
     return _client(clients, effect, secret)
@@ -107,6 +109,11 @@ def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
         unsent = unsent_of(bare(error))
         quotes = not isinstance(error, BotoCoreError)
         return attrs.evolve(unsent, message=type(error).__name__) if quotes else unsent
+
+
+def _is_readable(store: object) -> TypeGuard[ReadableKeyStore]:
+    """Return whether a store has the method ``secret``; an attribute may have that name too."""
+    return callable(getattr(store, "secret", None))
 
 
 def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:
@@ -138,8 +145,8 @@ def _wordless(error: BaseException) -> BaseException:
     if isinstance(error, SystemExit):
         return SystemExit(error.code if isinstance(error.code, int) else 1)
     try:
-        return type(error)()
-    except Exception:  # noqa: BLE001 - such as a group, which needs arguments
+        return BaseException.__new__(type(error))
+    except TypeError:  # a group needs arguments
         return KeyboardInterrupt()
 
 

@@ -126,11 +126,9 @@ class SharedCredentialsFile:
                 disk.
         """
         with self._locked():
-            held = self.held()
-            if held != replacing:
-                found = f"{held or 'no key'} instead of {replacing or 'no key'}"
-                problem = f"another process has written to it, so that it holds {found}"
-                raise StoreError(store=str(self), problem=f"{problem}: run one writer at a time")
+            if self.held() != replacing:  # which may be a secret in the place of the id
+                problem = "another process has written to it: run one writer at a time"
+                raise StoreError(store=str(self), problem=problem)
             self._file.replace(self._edited({ID: key.access_key_id, SECRET: key.secret.reveal()}))
 
     @sealed
