@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import attrs
 import pytest
@@ -536,6 +537,27 @@ def test_preview_names_the_held_key() -> None:
     assert not any(isinstance(each, Settle) for each in world.effects)
 
 
+def test_own_use() -> None:
+    """The last use in the status is that before this call verified the key, also after a step."""
+    world = delivered(31 * DAY)
+    world.rotate()
+    world = world.later(2 * DAY)
+    world.use(world.delivered[-1], "logs")
+    verified = world.perform
+
+    def perform(effect: Effect) -> Any:
+        result = verified(effect)
+        if isinstance(effect, Verify):
+            world.use(world.delivered[-1], "sts")
+        return result
+
+    with patch.object(KeyWorld, "perform", lambda _world, effect: perform(effect)):
+        status = world.rotate()
+    assert status.held_key
+    assert (status.phase, status.held_key.last_service) == ("grace", "logs")
+    assert not status.restart_needed
+
+
 def test_restart_needed() -> None:
     """`restart_needed` is true until a program uses the key that the agent does not notice."""
     world = delivered(31 * DAY)
@@ -638,9 +660,10 @@ class TestStale:
         world = delivered(31 * DAY)
         script(world, "CreateAccessKey", Lost())
         script(world, "ListAccessKeys", *[None] * 3, *[no_such("user", USER)] * 2)
-        world.rotate()
+        with pytest.raises(DeliveryError) as caught:
+            world.rotate()
         assert len(world.keys) == 2
-        assert named(world, None)
+        assert named(world, caught.value)
 
     def test_a_deletion(self) -> None:
         """If IAM goes on showing a key that it does not know, the error names it."""
@@ -697,6 +720,38 @@ class TestTwins:
             told = f"{getattr(stop, '__notes__', '')} {world.tags} {world.shelf}"
             assert all(name in told for name in world.keys), (place, told, world.keys, waves(world))
         assert place > 20
+
+
+class TestLost:
+    """Requests for a key whose replies are lost, where IAM then has no room for another key."""
+
+    @staticmethod
+    def suspects(world: KeyWorld) -> set[str]:
+        """Return the ids with a suspect tag."""
+        return {tag.rpartition(":")[2] for tag in world.tags if tag.startswith("cwagent-iam:sus")}
+
+    def test_twice(self) -> None:
+        """The keys of both requests get a tag, so that a rotation can retire them."""
+        world = KeyWorld()
+        script(world, "CreateAccessKey", Lost(), Lost())
+        with pytest.raises(DeliveryError, match="no room for another key") as caught:
+            world.deliver()
+        assert {key.access_key_id for key in caught.value.suspects} == {*world.keys}
+        assert self.suspects(world) == {*world.keys}
+
+    def test_rotation(self) -> None:
+        """A rotation names the key in its error; later ones retire it, and then create another."""
+        world = delivered(31 * DAY)
+        script(world, "CreateAccessKey", Lost())
+        with pytest.raises(DeliveryError, match="no room for another key"):
+            world.rotate()
+        lost = list(world.keys)[-1]
+        assert self.suspects(world) == {lost}
+        for _ in range(3):
+            world = world.later(4 * DAY)
+            world.rotate()
+        assert lost not in world.keys
+        assert works(world)
 
 
 class TestLostLong:

@@ -260,6 +260,7 @@ class _Delivery:
         keys.new = self._created()
         self._note_loss(change)
         if not done and keys.lost is not None:
+            keys.window = keys.window[0], float("inf")  # this request may have been lost too
             yield from self._tag_suspects()
         return keys.new if done else None
 
@@ -291,17 +292,16 @@ class _Delivery:
             keys.window = keys.window[0], min(keys.window[1], keys.date or float("inf"))
             view = yield from keys.look_for_long()
             suspects = suspects_in(view, keys.lost or frozenset(), *keys.window)
-            untagged = [key for key in suspects if key.access_key_id not in view.suspects]
+            untagged = {key.access_key_id for key in suspects} - view.suspects.keys()
             if untagged:
-                tags = [
-                    Record(access_key_id=key.access_key_id, since=keys.time) for key in untagged
-                ]
+                tags = (Record(access_key_id=each, since=keys.time) for each in sorted(untagged))
                 yield from keys.write(keys.tagging(*tags))
         except CwAgentIamError as error:
             late = isinstance(error, PropagationTimeoutError)
             why = "IAM's lists did not agree in time" if late else f"then: {error}"
             raise (yield from self._failed(f"{_LOST} {why}", new=False)) from error
-        if suspects and len(view.keys) >= MOST_KEYS and new is None and view.held_key is None:
+        full = len(view.keys) >= MOST_KEYS and view.held == self.view.held
+        if suspects and full and new is None:
             reason = f"{_LOST} there is no room for another key"
             raise (yield from self._failed(reason, new=False))
 

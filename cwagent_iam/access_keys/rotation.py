@@ -118,6 +118,7 @@ class Rotation:
         done: The steps that were done, in words.
         verified: The id of the held key that was verified last.
         noted: The ids and new statuses that this call has recorded.
+        before: The held key with its last use before this call verified it.
     """
 
     keys: UserKeys
@@ -125,12 +126,14 @@ class Rotation:
     done: list[str] = attrs.field(factory=list)
     verified: str = ""
     noted: set[tuple[str, bool]] = attrs.field(factory=set)
+    before: SeenKey | None = None
 
     def run(self) -> Steps[RotationStatus]:
         """Do the due steps; verify the key in the store before any other key is changed."""
         keys = self.keys
         while True:
             view = yield from keys.look()
+            self.before = self.before or view.held_key
             step = step_to_rotate(view, self.terms)
             if isinstance(step_to_deliver(view), Act) and view.held != self.verified:
                 if not (yield from keep(keys, view)):
@@ -166,7 +169,9 @@ class Rotation:
         return (yield from self._status(view, step, settle=False))
 
     def _status(self, view: KeyView, step: Step, *, settle: bool = True) -> Steps[RotationStatus]:
-        held, keys = view.held_key, self.keys
+        held, keys, before = view.held_key, self.keys, self.before
+        if held and before and held.access_key_id == before.access_key_id:
+            held = attrs.evolve(before, active=held.active)
         settles = settle and held and held.active and keys.existing != "verify"
         advice = (yield Settle(keys.store)) if settles else Advice()
         phase, next_step, due = _next_of(step, view)

@@ -153,13 +153,10 @@ def _wordless(error: BaseException) -> BaseException:
 def _place(error: Exception) -> str:
     """Return the type of an exception and the line that raised it, without its words."""
     number = error.errno if isinstance(error, OSError) else None
-    code = (
-        f" {errno.errorcode[number]}"
-        if isinstance(number, int) and number in errno.errorcode
-        else ""
-    )
+    code = errno.errorcode.get(number) if isinstance(number, int) else None
+    name = f"{type(error).__name__} {code}" if code else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__}{code} in {frames[-1].filename}, line {frames[-1].lineno}"
+    return f"{name} in {frames[-1].filename}, line {frames[-1].lineno}"
 
 
 def _name_of(store: object) -> str:
