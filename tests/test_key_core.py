@@ -818,6 +818,17 @@ class TestStaleLists:
             world.rotate()
         assert "CreateAccessKey" not in {request.operation for request, _ in world.log}
 
+    def test_a_record(self) -> None:
+        """A record that one read misses, and later ones show, is not written again."""
+        world = delivered()
+        stale = copy.deepcopy(world.things)
+        tags = stale[TARGET]["seen"]["Tags"]
+        tags[:] = [each for each in tags if "cwagent-iam:key" not in each["Key"]]
+        script(world, "GetUser", stale)
+        _, key = world.deliver()
+        assert key.action == "kept"
+        assert "TagUser" not in {request.operation for request, _ in world.log}
+
     def test_an_old_key_that_was_shown(self) -> None:
         """An old key is known everywhere: once lists and uses miss it, it is deleted."""
         world = delivered()

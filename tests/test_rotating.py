@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from cwagent_iam import (
     ApplyError,
+    DeliveryError,
     IntentError,
     KeyConflictError,
     ObserveError,
@@ -486,9 +487,10 @@ def test_a_reply_may_be_lost_after_the_old_key_was_deleted(world: World) -> None
     held = str(world.held)
     world.sleep(40 * DAY)
     world.lagging.fail(Fault("connection closed", "CreateAccessKey", when="after", nth=1))
-    status = world.rotate()
-    assert (status.phase, status.done) == ("settling", (f"deleted {graced}",))
-    (suspect,) = (key.access_key_id for key in status.suspects)
+    error = world.rotate()
+    assert isinstance(error, DeliveryError)
+    assert f"DeleteAccessKey (user {USER}: {graced})" in str(error)
+    (suspect,) = (key.access_key_id for key in error.suspects)
     assert world.active == {held, suspect}
     world.sleep(1.1 * DAY)
     assert world.rotate().done == (f"deactivated {suspect}",)
