@@ -110,8 +110,8 @@ def soak(session: nox.Session) -> None:
     """Soak roles and users, then access keys, and print figures: ``nox -s soak -- 500 1700``.
 
     These are the seeds of the two; one number is for both, and 50 are usual. A seed of roles and
-    users is 54 schedules and takes about four seconds of one processor; one of keys is three, and
-    takes half as long.
+    users is 54 schedules, and takes about half a minute of one processor. A seed of keys is three
+    lives, and takes about ten seconds.
     """
     session.install(".[testing]")
     session.run("python", "tests/soak.py", *session.posargs[:1])

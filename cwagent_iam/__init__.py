@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cwagent_iam.access_keys.rotation import RotationStatus
     from cwagent_iam.api import (
         apply,
         ensure,
@@ -20,17 +21,15 @@ if TYPE_CHECKING:
         preview,
         remove,
     )
-    from cwagent_iam.aws import AWSSession, IAMClient
-    from cwagent_iam.changes import AgentRole, AgentUser, Change, ChangeSet, Extra, Result
-    from cwagent_iam.credentials import (
-        CommonConfig,
-        KeyStore,
-        NewAccessKey,
-        ParameterStoreSecret,
-        RotationStatus,
-        SecretsManagerSecret,
-        SharedCredentialsFile,
-        rotate_access_key,
+    from cwagent_iam.aws import AWSSession, IAMClient, STSClient
+    from cwagent_iam.changes import (
+        AccessKey,
+        AgentRole,
+        AgentUser,
+        Change,
+        ChangeSet,
+        Extra,
+        Result,
     )
     from cwagent_iam.differ import Attachments, Existing, diff
     from cwagent_iam.documents import Document
@@ -54,7 +53,14 @@ if TYPE_CHECKING:
     )
     from cwagent_iam.events import Event
     from cwagent_iam.findings import Finding
-    from cwagent_iam.keys import AccessKey, SeenKey
+    from cwagent_iam.key_stores import (
+        Advice,
+        Companion,
+        KeyStore,
+        NewAccessKey,
+        ReadableKeyStore,
+        SecretAccessKey,
+    )
     from cwagent_iam.limits import Quotas
     from cwagent_iam.planners import (
         plan_admin_role,
@@ -80,7 +86,14 @@ if TYPE_CHECKING:
         ManagedPolicy,
     )
     from cwagent_iam.propagation import Propagation
-    from cwagent_iam.state import InstanceProfile, Role, State, User
+    from cwagent_iam.rotation import preview_rotation, rotate_access_key
+    from cwagent_iam.state import InstanceProfile, Role, SeenKey, State, User
+    from cwagent_iam.stores import (
+        CommonConfig,
+        ParameterStoreSecret,
+        SecretsManagerSecret,
+        SharedCredentialsFile,
+    )
     from cwagent_iam.trust import (
         EC2,
         IRSA,
@@ -99,6 +112,7 @@ __all__ = [
     "ADMIN_POLICY",
     "AWSSession",
     "AccessKey",
+    "Advice",
     "AgentRole",
     "AgentUser",
     "ApplyError",
@@ -107,6 +121,7 @@ __all__ = [
     "Change",
     "ChangeSet",
     "CommonConfig",
+    "Companion",
     "Conflict",
     "ConflictError",
     "CredentialsError",
@@ -145,6 +160,7 @@ __all__ = [
     "Propagation",
     "PropagationTimeoutError",
     "Quotas",
+    "ReadableKeyStore",
     "Refused",
     "RequestError",
     "Result",
@@ -156,6 +172,8 @@ __all__ = [
     "SSM_DIRECTORY_SERVICE_POLICY",
     "SSM_EC2_DEFAULT_POLICY",
     "SSM_MANAGED_INSTANCE_POLICY",
+    "STSClient",
+    "SecretAccessKey",
     "SecretsManagerSecret",
     "SeenKey",
     "SharedCredentialsFile",
@@ -180,14 +198,15 @@ __all__ = [
     "plan_agent_user",
     "plan_ecs_execution_role",
     "preview",
+    "preview_rotation",
     "remove",
     "rotate_access_key",
 ]
 
 _ROOMS = (
-    *("errors", "policies", "trust", "findings", "documents", "limits", "state", "keys"),
+    *("errors", "policies", "trust", "findings", "documents", "limits", "state", "key_stores"),
     *("visibility", "changes", "events", "planners", "differ"),
-    *("aws", "propagation", "ec2", "credentials", "api"),
+    *("aws", "propagation", "ec2", "stores", "rotation", "access_keys.rotation", "api"),
 )
 """Where the public names are; rooms without the SDK first, so that planning imports none."""
 

@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from cwagent_iam.access_keys.delivery import ensure_user_with_key
 from cwagent_iam.arguments import is_collection, plain, refuse, reject
-from cwagent_iam.changes import AgentRole, AgentUser, ChangeSet, DeleteAccessKey, Result
+from cwagent_iam.changes import (
+    AgentRole,
+    AgentUser,
+    ChangeSet,
+    CreateAccessKey,
+    DeleteAccessKey,
+    Result,
+    UpdateAccessKey,
+)
 from cwagent_iam.changes.base import BaseChange
-from cwagent_iam.credentials.delivering import ensure_key
-from cwagent_iam.credentials.requests import KeyRequests
-from cwagent_iam.credentials.store import store_problems
 from cwagent_iam.differ import Choices, diff, unmakeable_problems
 from cwagent_iam.ec2 import confirmed_by_ec2, launch_for
 from cwagent_iam.executor import Executor
+from cwagent_iam.key_stores import store_problems
 from cwagent_iam.limits import DEFAULT_QUOTAS
 from cwagent_iam.observing import observe as _observe, observe_quotas as _observe_quotas
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
@@ -34,11 +41,11 @@ from cwagent_iam.trust import EC2
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from cwagent_iam.aws import AWSSession, IAMClient
-    from cwagent_iam.credentials import KeyStore
+    from cwagent_iam.aws import AWSSession, IAMClient, STSClient
     from cwagent_iam.differ import Attachments, Existing
     from cwagent_iam.ec2 import EC2Client
     from cwagent_iam.events import OnEvent
+    from cwagent_iam.key_stores import KeyStore
     from cwagent_iam.limits import Quotas
     from cwagent_iam.planners import PolicyLike
     from cwagent_iam.policies import InlinePolicy
@@ -175,7 +182,7 @@ def ensure(
     """
     choices, joined = Choices(existing, attachments), _joined(desired)
     launch = launch_for(wait_for, joined)
-    executor = Executor.of(session, iam, propagation, on_event, ec2)
+    executor = Executor.of(session, iam, propagation, on_event, ec2=ec2)
     return executor.finish(executor.run(_ensure_steps(joined, choices, launch, executor)))
 
 
@@ -215,6 +222,8 @@ def apply(
     held: object = given.changes if isinstance(given, ChangeSet) else None
     if not is_collection(held) or not all(isinstance(each, BaseChange) for each in held):
         reject("changes", changes, "must be a ChangeSet, as preview and diff return it")
+    if any(isinstance(each, CreateAccessKey) for each in held):
+        reject("changes", changes, "must create no access key: there is no store for its secret")
     executor = Executor.of(session, iam, propagation, on_event)
     goal = Goal(
         targets=entities_to_read(changes),
@@ -222,6 +231,7 @@ def apply(
         partition=executor.partition,
         timeout=executor.propagation.timeout,
         removes=any(change.deletes or isinstance(change, DeleteAccessKey) for change in changes),
+        access_keys=any(isinstance(change, UpdateAccessKey) for change in changes),
     )
     return executor.finish(executor.run(reconcile(goal)))
 
@@ -402,14 +412,16 @@ def ensure_agent_user(
     propagation: Propagation | None = None,
     on_event: OnEvent | None = None,
     deliver: KeyStore | None = None,
+    sts: STSClient | None = None,
 ) -> AgentUser:
     """Create or repair the agent's user for servers outside EC2, with policies and access key.
 
     AWS shows the secret of an access key once, at creation. It goes to the store *deliver* only. If
-    the store holds an active key of this user, no key is created. Otherwise the call creates a key,
-    delivers it, and verifies it with STS. It never deactivates or deletes a key, except a new key
-    that could not be delivered. Use one user for one store. A field that is `None` gets its default
-    when the user is created, and is neither compared nor changed afterwards.
+    the store holds an active key of this user, that key is verified with STS, and no key is
+    created. Otherwise the call creates a key, records it in a tag of the user, delivers it, and
+    verifies it. It never deactivates or deletes a key, except a new key that could not be
+    delivered. Use one user for one store. A field that is `None` gets its default when the user is
+    created, and is neither compared nor changed afterwards.
 
     Args:
         user_name: 1 to 64 characters; ASCII letters, digits and ``_+=,.@-``.
@@ -420,25 +432,28 @@ def ensure_agent_user(
         kms_key_arn: The ARN of the customer managed key that encrypts *parameters*, if any.
         path: The path of the user, 1 to 512 characters, from ``/`` to ``/``.
         permissions_boundary: The permissions boundary, as one of *policies*; empty clears it.
-        tags: At most 49 tags; keys 1 to 128, values 0 to 256 characters.
+        tags: At most 49 tags, with *deliver* 47; keys 1 to 128, values 0 to 256 characters.
         quotas: The account's quotas, as `observe_quotas` reads them. Default: AWS's defaults.
         existing: How to treat an unmanaged user. ``"refuse"`` (default) and
             ``"verify"``: use it if it is as desired, or raise. ``"adopt"``: tag and repair it.
-            ``"attach"``: add missing policies. ``"verify"`` never writes.
+            ``"attach"``: add missing policies. A key is created only for a managed user, or with
+            ``"adopt"`` or ``"attach"``; with ``"verify"``, only for a user that did not exist.
         attachments: ``"additive"`` (default) reports extra policies; ``"exclusive"`` detaches them.
         session: The boto3 session. Default: boto3's default session.
         iam: A client for IAM to use unaltered. Default: a client built from *session*.
         propagation: Propagation settings. Default: `Propagation`, which waits up to 60 seconds.
         on_event: Called with each event of `cwagent_iam.events`. Default: events are only logged.
         deliver: The store for the access key, a `cwagent_iam.KeyStore`. Default: no key is created.
-            The client for STS inherits Region, proxies and endpoint from *session* and *iam*.
+        sts: A client for STS to use unaltered; the key is verified with its endpoint and settings.
+            Default: it inherits Region, proxies and endpoint from *session* and *iam*.
 
     Returns:
         The name and ARN, the changes that were applied, and the key that the store holds.
 
     Raises:
         IntentError: If an argument is invalid.
-        ConflictError: If the existing user, or an access key, conflicts with the arguments.
+        ConflictError: If the existing user, or an access key, conflicts with the arguments; or if
+            the key in the store does not work.
         ObserveError: If AWS refuses a read, or does not answer it in time.
         CredentialsError: If there are no usable credentials to sign a request.
         ApplyError: If AWS refuses a change, or does not answer it in time.
@@ -446,10 +461,10 @@ def ensure_agent_user(
             does not accept the new key, in time; or if IAM's lists of access keys disagree.
         StoreError: If the store cannot be read or written. Either no key was created, or the
             error says that the store holds the key nevertheless.
-        DeliveryError: If a key was created, or may have been, and is not in the store.
+        DeliveryError: If a key was created, or may have been, and its delivery failed.
     """
     choices = Choices(existing, attachments)
-    refuse(() if deliver is None else store_problems(deliver))
+    refuse(() if deliver is None else store_problems(deliver, tags))
     desired = plan_agent_user(
         user_name,
         policies=policies,
@@ -461,12 +476,15 @@ def ensure_agent_user(
         tags=tags,
         quotas=quotas,
     )
-    executor = Executor.of(session, iam, propagation, on_event)
-    result = executor.run(_ensure_steps(desired, choices, None, executor))
+    executor = Executor.of(session, iam, propagation, on_event, sts=sts)
+    goal = _goal_of(desired, choices, executor)
     key = None
-    if deliver is not None:
-        requests = KeyRequests(executor, plain(user_name), applied=list(result.changes))
-        key = ensure_key(requests, deliver)
+    if deliver is None:
+        result = executor.run(reconcile(goal))
+    else:
+        now = executor.propagation.now()
+        steps = ensure_user_with_key(goal, plain(user_name), deliver, existing, now)
+        result, key = executor.run(steps)
     executor.finish(result)
     return AgentUser(
         **attrs.asdict(result, recurse=False),

@@ -13,7 +13,7 @@
     ├── PropagationTimeoutError           AWS did not show in time what was applied, or its
     │                                     answers did not agree
     ├── StoreError                        a store for access keys cannot be read or written
-    └── DeliveryError                     a key was created, or may have been, and is not in use
+    └── DeliveryError                     a key was created, or may have been, but not delivered
 
 Every error carries its facts as attributes, and ``applied``: the changes that the failing call
 had already made. Where AWS answered with an error, that error is the ``__cause__``. Fix the cause,
@@ -86,8 +86,8 @@ _ADVICE: dict[str | None, str] = {
 }
 _FATES: dict[Fate, str] = {
     "deleted": "It has been deleted: repair the store, then call again.",
-    "exists": "It was not seen to be deleted, and its secret is lost: delete it yourself.",
-    "in doubt": "It was not deleted: see what the store holds and which keys are used.",
+    "exists": "Its deletion was not confirmed, and its secret is lost: delete it yourself.",
+    "in doubt": "It was not deleted: check what the store holds and which keys are used.",
 }
 
 
@@ -352,10 +352,10 @@ class ApplyError(RequestError):
         if self.code == "AccessDenied":
             actions = " and ".join(sorted(self.remaining[0].permissions))
             return f"Allow the caller {actions}, then call again."
-        if self.code == "LimitExceeded" and self.overtaken:
-            return "The profile already holds a role: check which one, then call again."
         if self.code == "LimitExceeded" and self.operation == "CreateAccessKey":
             return "A user can have two access keys: delete one that is not used, then call again."
+        if self.code == "LimitExceeded" and self.overtaken:
+            return "The profile already holds a role: check which one, then call again."
         if self.code == "NoSuchEntity" and self.attempts > 1:
             return "It is new and not visible yet, or gone again: call again, or give it more time."
         return super().advice
@@ -469,7 +469,7 @@ class StoreError(CwAgentIamError):
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class DeliveryError(CwAgentIamError):
-    """Raised when an access key was created, or may have been, and is not in use.
+    """Raised when an access key was created, or may have been, and its delivery failed.
 
     Attributes:
         access_key_id: The key; `None` where the reply with its id was lost.
@@ -479,7 +479,7 @@ class DeliveryError(CwAgentIamError):
             store.
         store: The store that it was meant for.
         reason: The reason of the failure, without the secret.
-        suspects: The keys that a request may have created whose reply was lost, as
+        suspects: The keys that may come from a request whose reply was lost, as
             `cwagent_iam.SeenKey`.
     """
 

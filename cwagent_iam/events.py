@@ -2,9 +2,9 @@
 
 A call emits ``Planned``, then ``Applying`` and ``Applied`` for each change, then ``Verified``, then
 ``Answered`` if it asks EC2, and ``Done`` if it succeeds. At any time it may emit ``Waiting`` and
-``Recovered``, and ``Planned`` again if an observation needs further changes. For an access key it
-emits ``KeyMade``, ``KeyDelivered``, ``KeyVerified`` and ``KeyChanged``. A call that fails raises,
-and does not emit ``Done``. The logger ``cwagent_iam`` logs the text of each event at level INFO.
+``Recovered``, and ``Planned`` again if an observation needs further changes. For a new access key
+it also emits ``KeyCreated``, ``KeyDelivered`` and ``KeyVerified``. A call that fails raises, and
+does not emit ``Done``. The logger ``cwagent_iam`` logs the text of each event at level INFO.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class Done(_Told):
 
 
 @attrs.frozen(kw_only=True)
-class KeyMade(_Told):
-    """An access key was created, and a store was asked to take it.
+class KeyCreated(_Told):
+    """An access key was created; emitted after the attempt to record and deliver it.
 
     Attributes:
         access_key_id: Its id.
@@ -190,20 +190,6 @@ class KeyVerified(_Told):
         return f"verified: access key {self.access_key_id}, {_counted(self.looks, 'answer')}"
 
 
-@attrs.frozen(kw_only=True)
-class KeyChanged(_Told):
-    """An access key was deactivated, activated or deleted.
-
-    Attributes:
-        operation: The IAM operation.
-        access_key_id: The key's id.
-    """
-
-    _text: ClassVar[str] = "changed: {it.operation} of access key {it.access_key_id}"
-    operation: str
-    access_key_id: str
-
-
 Event: TypeAlias = (
     Planned
     | Applying
@@ -212,10 +198,9 @@ Event: TypeAlias = (
     | Waiting
     | Verified
     | Answered
-    | KeyMade
+    | KeyCreated
     | KeyDelivered
     | KeyVerified
-    | KeyChanged
     | Done
 )
 """The closed list of events."""

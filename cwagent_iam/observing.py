@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from cwagent_iam.errors import CredentialsError, ObserveError
 from cwagent_iam.limits import Quotas
 from cwagent_iam.policies import InlinePolicy, ManagedPolicy
 from cwagent_iam.requests import Outcome, Refusal, Reply, Request, Send, Steps, Unsent
-from cwagent_iam.state import InstanceProfile, Role, State, Tags, User, tags_from
+from cwagent_iam.state import InstanceProfile, Role, SeenKey, State, Tags, User, tags_from
 from cwagent_iam.trust import neutralise
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity
 
 T = TypeVar("T")
+SendAll: TypeAlias = "Callable[[Sequence[Request]], Steps[list[Outcome]]]"
+"""A generator function that sends requests, with all pages of lists."""
 
 MISSING = "NoSuchEntity"
 
@@ -82,7 +84,9 @@ def observe(
     partition: str,
     copies: int = 1,
     dependents: bool = False,
+    access_keys: bool = False,
     existence_only: Collection[str] = (),
+    send: SendAll | None = None,
 ) -> Steps[tuple[Observation, ...]]:
     """Read *entities* from IAM.
 
@@ -91,8 +95,10 @@ def observe(
         partition: The AWS partition that replies come from, such as ``aws``.
         copies: How many times each read is sent; each copy is an observation of its own.
         dependents: Whether to read dependents too. They are kept for managed entities only.
+        access_keys: Whether to read the access keys of users; they are dependents too.
         existence_only: The kinds and names, in lower case, of entities of which only the
             existence is read.
+        send: Sends the reads. Default: `send_all_pages`.
 
     Returns:
         One observation for each copy.
@@ -102,17 +108,17 @@ def observe(
         CredentialsError: If there are no usable credentials to sign a request.
     """
     reads = [
-        list(_reads(each, dependents=dependents))[
+        list(_reads(each, dependents=dependents, access_keys=access_keys))[
             : 1 if each.target.lower() in existence_only else None
         ]
         for each in entities
     ]
     requests = [request for some in reads for request in some] * copies
-    outcomes = iter((yield from send_all_pages(requests)) if requests else ())
+    outcomes = iter((yield from (send or send_all_pages)(requests)) if requests else ())
     answers = [
         [[(request, next(outcomes)) for request in some] for some in reads] for _ in range(copies)
     ]
-    return tuple(_observation(each, partition) for each in answers)
+    return tuple(observation_of(each, partition, access_keys=access_keys) for each in answers)
 
 
 def observe_quotas() -> Steps[Quotas]:
@@ -134,9 +140,16 @@ def is_missing(outcome: Outcome) -> TypeGuard[Refusal]:
     return sent and isinstance(outcome, Refusal) and outcome.code == MISSING
 
 
-def send_all_pages(requests: Sequence[Request]) -> Steps[list[Outcome]]:
-    """Send *requests* and all further pages of lists, which IAM may truncate after any item."""
-    outcomes: list[Any] = list((yield Send(tuple(requests))))
+def send_all_pages(
+    requests: Sequence[Request], first: Sequence[Outcome] | None = None
+) -> Steps[list[Outcome]]:
+    """Send *requests* and all further pages of lists, which IAM may truncate after any item.
+
+    Args:
+        requests: The requests.
+        first: Their outcomes, without further pages, if they were sent already.
+    """
+    outcomes: list[Any] = list((yield Send(tuple(requests))) if first is None else first)
     used: list[set[str]] = [set() for _ in requests]
     while truncated := [index for index, each in enumerate(outcomes) if _is_truncated(each)]:
         further = [
@@ -207,7 +220,7 @@ def _join_pages(request: Request, earlier: Reply, page: Outcome) -> Outcome:
     )
 
 
-def _reads(entity: Entity, *, dependents: bool) -> Iterator[Request]:
+def _reads(entity: Entity, *, dependents: bool, access_keys: bool) -> Iterator[Request]:
     """Yield the reads of *entity*; the first one shows whether it exists."""
     word = type(entity).__name__
     name = {f"{word}Name": entity.name}
@@ -222,14 +235,16 @@ def _reads(entity: Entity, *, dependents: bool) -> Iterator[Request]:
             yield Request.of(operation, **name)
         if isinstance(entity, User):
             yield Request.of("GetLoginProfile", **name)
-            yield Request.of("ListAccessKeys", **name)
+    if (dependents or access_keys) and isinstance(entity, User):
+        yield Request.of("ListAccessKeys", **name)
 
 
-def _observation(
-    answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str
+def observation_of(
+    answers: Sequence[Sequence[tuple[Request, Outcome]]], partition: str, *, access_keys: bool
 ) -> Observation:
+    """Return what the outcomes of the reads of each entity show."""
     misses = [outcome for some in answers for _, outcome in some if is_missing(outcome)]
-    state = State.of(filter(None, (_entity(some, partition) for some in answers)))
+    state = State.of(filter(None, (_entity(some, partition, access_keys) for some in answers)))
     shown = frozenset(
         request.target.lower()
         for some in answers
@@ -246,13 +261,17 @@ def roles_in_profiles(state: State) -> frozenset[str]:
     return frozenset(f"role {each.role_name}".lower() for each in profiles if each.role_name)
 
 
-def _entity(answers: Sequence[tuple[Request, Outcome]], partition: str) -> Entity | None:
+def _entity(
+    answers: Sequence[tuple[Request, Outcome]],
+    partition: str,
+    access_keys: bool,  # noqa: FBT001
+) -> Entity | None:
     """Return the entity that *answers* show; `None` if it does not exist."""
     (request, outcome), *others = answers
     if is_missing(outcome):
         return None
     content = content_of(request, outcome)
-    details = _Details(others, partition)
+    details = _Details(others, partition, access_keys)
     return parse_reply(request, lambda: _build_entity(request.row.result, content, details))
 
 
@@ -275,6 +294,7 @@ class _Details:
 
     answers: Sequence[tuple[Request, Outcome]]
     partition: str
+    access_keys: bool
 
     def contents(self, operation: str) -> Iterator[tuple[Request, Mapping[str, Any]]]:
         """Yield the replies; skip a NoSuchEntity of a stale host, because a later read decides."""
@@ -342,16 +362,28 @@ def _build_entity(kind: str, content: Mapping[str, Any], details: _Details) -> E
         )
     elif kind == User.__name__:
         found = User(**facts)
+        if details.access_keys or found.managed:
+            keys = details.items("ListAccessKeys", seen_key)
+            found = attrs.evolve(found, access_keys=tuple(sorted(keys, key=_by_age)))
     else:
         inside = next((role["RoleName"] for role in seen["Roles"]), None)
         found = InstanceProfile(role_name=inside, **facts)
     if not found.managed:
         return found
-    dependents = frozenset(details.dependents(type(found)))
-    if isinstance(found, User):
-        keys = frozenset(details.items("ListAccessKeys", operator.itemgetter("AccessKeyId")))
-        return attrs.evolve(found, dependents=dependents, access_keys=keys)
-    return attrs.evolve(found, dependents=dependents)
+    return attrs.evolve(found, dependents=frozenset(details.dependents(type(found))))
+
+
+def seen_key(item: Mapping[str, Any]) -> SeenKey:
+    """Return an item of ListAccessKeys, without its last use."""
+    return SeenKey(
+        access_key_id=item["AccessKeyId"],
+        active=item["Status"] == "Active",
+        created=item["CreateDate"].timestamp(),
+    )
+
+
+def _by_age(key: SeenKey) -> tuple[float, str]:
+    return key.created, key.access_key_id
 
 
 def _policy(item: Mapping[str, Any]) -> ManagedPolicy:

@@ -154,7 +154,7 @@ class _Way:
             return frozenset()
         hanging = frozenset(_hanging(entity, seen))
         if isinstance(seen, User) and self.access_keys == "refuse":
-            hanging |= {f"{_ACCESS_KEY}{key}" for key in seen.access_keys}
+            hanging |= {f"{_ACCESS_KEY}{key.access_key_id}" for key in seen.access_keys}
         # Not `hanging - (going - kept)`: that would iterate over all of `going` each time.
         return (hanging - self.going) | (hanging & self.keeping.get(seen.name, frozenset()))
 
@@ -196,8 +196,8 @@ def _deletion(seen: Entity) -> Iterator[Change]:
         for inline in sorted(seen.inline_policies, key=str):
             yield DELETE_INLINE[kind](name=name, policy=inline)
     if isinstance(seen, User):
-        for key in sorted(seen.access_keys):
-            yield DeleteAccessKey(name=name, access_key_id=key)
+        for key in seen.access_keys:
+            yield DeleteAccessKey(name=name, access_key_id=key.access_key_id)
     yield DELETE[kind](name=name)
 
 

@@ -7,9 +7,12 @@ the table of every read and every write that this library can send to AWS.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 import attrs
+
+if TYPE_CHECKING:
+    from cwagent_iam.key_stores import KeyStore, NewAccessKey
 
 T = TypeVar("T")
 
@@ -37,6 +40,7 @@ class Operation:
         repeatable: Whether it is idempotent: a second request leads to the same state.
         result: The member that every reply has; a reply without it does not come from AWS.
         also: Further permissions, as pairs of action and resource.
+        secret: Whether its arguments or its reply hold a secret.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Operation:
     repeatable: bool = True
     result: str = ""
     also: tuple[tuple[str, str], ...] = ()
+    secret: bool = False
 
     @property
     def action(self) -> str:
@@ -58,6 +63,7 @@ _ROLE, _USER = "role/{RoleName}", "user/{UserName}"
 _PROFILE = "instance-profile/{InstanceProfileName}"
 _PARAMETER = "parameter/{Name}"
 _SECRETS: Any = {"service": "secretsmanager"}
+_NEW_KEY: Any = {"repeatable": False, "result": "AccessKey", "secret": True}
 _ADD_ROLE: Any = {"repeatable": False, "also": (("iam:PassRole", _ROLE),)}
 
 
@@ -122,10 +128,11 @@ OPERATIONS: Mapping[str, Operation] = {
         _write("PutUserPolicy", "inline policy", _USER),
         _write("DeleteUserPolicy", "inline policy", _USER),
         _write("TagUser", "tags", _USER),
+        _write("UntagUser", "tags", _USER),
         _write("AttachUserPolicy", "attachment", _USER),
         _write("DetachUserPolicy", "attachment", _USER),
         _write("DeleteUser", "user", _USER),
-        _write("CreateAccessKey", "access key", _USER, repeatable=False, result="AccessKey"),
+        _write("CreateAccessKey", "access key", _USER, **_NEW_KEY),
         _write("UpdateAccessKey", "status of a key", _USER),
         _write("DeleteAccessKey", "access key", _USER),
         _create("CreateInstanceProfile", "profile", _PROFILE, "InstanceProfile"),
@@ -135,13 +142,20 @@ OPERATIONS: Mapping[str, Operation] = {
         _write("RemoveRoleFromInstanceProfile", "role in the profile", _PROFILE),
         _write("DeleteInstanceProfile", "profile", _PROFILE),
         _read("DescribeSecret", "names of versions", "secret:{SecretId}", **_SECRETS),
-        _read("GetSecretValue", "value", "secret:{SecretId}", **_SECRETS),
+        _read("GetSecretValue", "value", "secret:{SecretId}", **_SECRETS, secret=True),
         # Both carry an idempotency token, so that Secrets Manager recognises a repeated request.
-        _write("CreateSecret", "secret", "secret:{Name}", **_SECRETS),
-        _write("PutSecretValue", "value", "secret:{SecretId}", **_SECRETS),
-        _write("UpdateSecretVersionStage", "current version", "secret:{SecretId}", **_SECRETS),
-        _read("GetParameter", "value", _PARAMETER, service="ssm"),
-        _write("PutParameter", "value", _PARAMETER, repeatable=False, service="ssm"),
+        _write("CreateSecret", "secret", "secret:{Name}", **_SECRETS, secret=True),
+        _write("PutSecretValue", "value", "secret:{SecretId}", **_SECRETS, secret=True),
+        # It follows the write of a secret, so that words of a proxy may quote what it saw there.
+        _write(
+            "UpdateSecretVersionStage",
+            "current version",
+            "secret:{SecretId}",
+            **_SECRETS,
+            secret=True,
+        ),
+        _read("GetParameter", "value", _PARAMETER, service="ssm", secret=True),
+        _write("PutParameter", "value", _PARAMETER, repeatable=False, service="ssm", secret=True),
     )
 }
 """Every read and every write that this library can send to AWS, by name."""
@@ -158,10 +172,12 @@ class Request:
     Attributes:
         operation: The operation; a row of `OPERATIONS`.
         arguments: The arguments, as boto3 takes them.
+        region: The Region to send it to; empty for that of the client.
     """
 
     operation: str
     arguments: Mapping[str, Any]
+    region: str = ""
 
     @classmethod
     def of(cls, operation: str, **arguments: Any) -> Request:
@@ -261,9 +277,12 @@ class Interrupted(BaseException):
     """Raised into a generator when a `Send` was interrupted; ``__cause__`` is the interrupt.
 
     Attributes:
+        requests: The requests of that `Send`. If the generator has yielded a later `Send`, that one
+            was not performed.
         outcomes: The outcome of each request; `None` for one that was not sent.
     """
 
+    requests: tuple[Request, ...]
     outcomes: tuple[Outcome | None, ...]
 
 
@@ -314,7 +333,88 @@ class Emit:
     event: EventLike
 
 
-Effect: TypeAlias = Send | Wait | Emit
+@attrs.frozen
+class Hold:
+    """The effect of asking a key store which key it holds; it returns a `Holding`.
+
+    Attributes:
+        store: The store.
+        check: Whether the store is also asked if it could be written now.
+    """
+
+    store: KeyStore
+    check: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """The answer of a key store.
+
+    Attributes:
+        access_key_id: The id of the key that it holds; `None` if it holds none.
+        name: The name of the store, for errors.
+        fingerprint: A hash that tells the store from others, for records of keys.
+        readable: Whether the secret can be read back.
+    """
+
+    access_key_id: str | None
+    name: str
+    fingerprint: str
+    readable: bool
+
+
+@attrs.frozen
+class Deliver:
+    """The effect of writing a new access key to a store; it returns nothing.
+
+    Attributes:
+        store: The store.
+        key: The key.
+        replacing: The id of the key that the store held before; `None` if it held none.
+    """
+
+    store: KeyStore
+    key: NewAccessKey
+    replacing: str | None
+
+
+@attrs.frozen(kw_only=True)
+class Verify:
+    """The effect of asking STS who signs with the key in a store; it returns the outcomes.
+
+    The secret is read back from the store, if that is possible. If the store holds another key by
+    now, the outcome is a refusal with the code `STORE_CHANGED`.
+
+    Attributes:
+        store: The store.
+        access_key_id: The id of the key that the store should hold.
+        key: The key, if it is new: its secret is used for a store that cannot be read back.
+        region: The Region to ask; empty for that of the other clients.
+        copies: How many times STS is asked, side by side.
+    """
+
+    store: KeyStore
+    access_key_id: str
+    key: NewAccessKey | None = None
+    region: str = ""
+    copies: int = 1
+
+
+STORE_CHANGED = "StoreChanged"
+
+
+@attrs.frozen
+class Settle:
+    """The effect of letting a store repair the settings of its readers; it returns an `Advice`.
+
+    Attributes:
+        store: The store, which holds a key that works.
+    """
+
+    store: KeyStore
+
+
+Effect: TypeAlias = Send | Wait | Emit | Hold | Deliver | Verify | Settle
 """The closed union of effects."""
 
 Steps: TypeAlias = Generator[Effect, Any, T]

@@ -146,6 +146,26 @@ class Role(_Entity):
 
 
 @attrs.frozen(kw_only=True)
+class SeenKey:
+    """An access key, as IAM shows it.
+
+    Attributes:
+        access_key_id: Its id, which is not a secret.
+        active: Whether AWS accepts requests that are signed with it.
+        created: When it was created, in seconds since 1970.
+        last_used: When it was last used, in seconds since 1970; IAM reports it hours late. `None`
+            if never.
+        last_service: The service that it was last used for, such as ``monitoring``; empty if never.
+    """
+
+    access_key_id: str
+    active: bool
+    created: float
+    last_used: float | None = None
+    last_service: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class User(_Entity):
     """A user.
 
@@ -153,14 +173,15 @@ class User(_Entity):
         permissions_boundary: The policy that limits what the others can allow.
         policies: The managed policies attached to it.
         inline_policies: The documents that lie in it, as for a `Role`.
-        access_keys: The ids of its access keys; read only for removal, and not compared.
+        access_keys: Its access keys, oldest first, without their last use. They are read for
+            removal and for the delivery of a key only, and not compared.
     """
 
     kind: ClassVar[Kind] = "user"
     permissions_boundary: Boundary | None = None
     policies: frozenset[ManagedPolicy] = frozenset()
     inline_policies: frozenset[InlinePolicy] = frozenset()
-    access_keys: frozenset[str] = attrs.field(default=frozenset(), eq=False)
+    access_keys: tuple[SeenKey, ...] = attrs.field(default=(), eq=False)
 
 
 @attrs.frozen(kw_only=True)

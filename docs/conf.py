@@ -27,6 +27,8 @@ napoleon_use_ivar = True  # otherwise each attribute would have an entry of its 
 nitpick_ignore = [
     ("py:class", "boto3.Session"),  # described by boto3
     ("py:obj", "boto3.Session"),
+    ("py:class", "timedelta"),  # described by Python
+    ("py:obj", "datetime.timedelta"),
     ("py:class", "cwagent_iam.state.EntityT"),  # a type variable: "the kind that was asked for"
     ("py:obj", "False"),  # Sphinx knows `None`, but neither of these
     ("py:obj", "True"),

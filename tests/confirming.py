@@ -88,7 +88,7 @@ def old_reads(lagging: LaggyIAM) -> Iterator[int]:
 def is_refused(setting: str, age: float, seed: int) -> bool:
     """Ensure a role that another program has created so many seconds ago, exactly as desired."""
     with (
-        patch.object(loop, "_ROUNDS", CONFLICTS[setting]),
+        patch.object(loop, "CONFIRMING", CONFLICTS[setting]),
         laggy_iam("typical", seed=seed) as lagging,
     ):
         create(lagging, lagging.truth)

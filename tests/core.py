@@ -6,14 +6,17 @@ own time when the core waits, and records every effect.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import datetime as dt
+import functools
 import re
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
 from cwagent_iam.differ import diff
+from cwagent_iam.errors import StoreError
 from cwagent_iam.observing import observe
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import Goal, reconcile
@@ -129,9 +132,16 @@ def _delete_inline(thing: Thing, arguments: Mapping[str, Any]) -> None:
     _miss(thing["inline"].pop(arguments["PolicyName"], None), "The policy cannot be found.")
 
 
+def access_key(access_key_id: str, created: float = _BEGINNING) -> Thing:
+    """Return an active access key, as an item of a thing's keys."""
+    date = dt.datetime.fromtimestamp(created, dt.UTC)
+    return {"AccessKeyId": access_key_id, "Status": "Active", "CreateDate": date}
+
+
 def _delete_key(thing: Thing, arguments: Mapping[str, Any]) -> None:
-    _miss(arguments["AccessKeyId"] in thing["keys"], "The Access Key cannot be found.")
-    thing["keys"].remove(arguments["AccessKeyId"])
+    left = [each for each in thing["keys"] if each["AccessKeyId"] != arguments["AccessKeyId"]]
+    _miss(left != thing["keys"], "The Access Key cannot be found.")
+    thing["keys"] = left
 
 
 def _delete_boundary(thing: Thing, _: Mapping[str, Any]) -> None:
@@ -144,8 +154,8 @@ def _put_boundary(thing: Thing, arguments: Mapping[str, Any]) -> None:
 
 
 def _tag(thing: Thing, arguments: Mapping[str, Any]) -> None:
-    tags = {each["Key"]: each for each in [*thing["seen"].get("Tags", []), *arguments["Tags"]]}
-    thing["seen"]["Tags"] = [*tags.values()]
+    tags = [*thing["seen"].get("Tags", []), *arguments["Tags"]]
+    thing["seen"]["Tags"] = [*{each["Key"].lower(): each for each in tags}.values()]
 
 
 def _update(thing: Thing, arguments: Mapping[str, Any]) -> None:
@@ -200,7 +210,7 @@ def _read(verb: str, thing: Thing, arguments: Mapping[str, Any]) -> Thing:
             "AttachedPolicies": [{"PolicyArn": each} for each in thing["attached"]]
         },
         "ListPolicies": {"PolicyNames": [*thing["inline"]]},
-        "ListAccessKeys": {"AccessKeyMetadata": [{"AccessKeyId": each} for each in thing["keys"]]},
+        "ListAccessKeys": {"AccessKeyMetadata": thing["keys"]},
     }
     if verb == "GetPolicy":
         _miss(arguments["PolicyName"] in thing["inline"], "The policy cannot be found.")
@@ -319,7 +329,11 @@ class World:
 
     def do(self, operation: str, **arguments: Any) -> None:
         """Carry out what another process does."""
-        carry_out(self.things, Request(operation, arguments), self.now)
+        self.carry_out(self.things, Request(operation, arguments))
+
+    def carry_out(self, things: Things, request: Request) -> Thing:
+        """Carry out *request* on *things*; return the content of the reply."""
+        return carry_out(things, request, self.now)
 
     def answer(self, request: Request) -> Outcome:
         """Answer *request*, by the script if there is one."""
@@ -336,7 +350,7 @@ class World:
         things = turn if isinstance(turn, dict) else self.things
         before = copy.deepcopy(things)
         try:
-            content = carry_out(things, request, self.now)
+            content = self.carry_out(things, request)
         except RefusedError as error:
             refused: Refusal = lost if turn == Lost() else error.args[0]
             return refused
@@ -365,15 +379,19 @@ class World:
         Args:
             steps: The generator.
             stop_at: The place of the effect that is interrupted; none by default.
-            sent: How many requests of an interrupted `Send` are carried out before that.
+            sent: How many requests of an interrupted `Send` are carried out before that. Any other
+                effect is performed before that if this is not 0.
         """
-        came: Any = None
+        resume: Callable[[], Effect] = functools.partial(next, steps)
         try:
             for place in range(10_000):
-                effect = steps.send(came)
+                effect = resume()
                 if place == stop_at:
                     self._interrupt(steps, effect, sent)
-                came = self.perform(effect)
+                try:
+                    resume = functools.partial(steps.send, self.perform(effect))
+                except StoreError as error:
+                    resume = functools.partial(steps.throw, error)
         except StopIteration as end:
             result: T = end.value
             return result
@@ -381,16 +399,23 @@ class World:
         raise AssertionError(message)
 
     def _interrupt(self, steps: Steps[T], effect: Effect, sent: int) -> None:
-        """Interrupt *effect* as the executor does; the core must not yield anything any more."""
+        """Interrupt *effect* as the executor does, and perform what the core yields after that."""
         stop = KeyboardInterrupt()
         error: BaseException = stop
         if isinstance(effect, Send):
             done = [self.answer(request) for request in effect.requests[:sent]]
             self.effects.append(effect)
-            error = Interrupted((*done, *[None] * (len(effect.requests) - len(done))))
+            error = Interrupted(
+                effect.requests, (*done, *[None] * (len(effect.requests) - len(done)))
+            )
             error.__cause__ = stop
+        elif sent:
+            with contextlib.suppress(StoreError):
+                self.perform(effect)
         try:
-            steps.throw(error)
+            effect = steps.throw(error)
+            while True:
+                effect = steps.send(self.perform(effect))
         except Interrupted:
             raise stop from None
 

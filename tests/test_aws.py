@@ -63,7 +63,7 @@ CALLS: dict[str, Callable[..., object]] = {
 
 
 def trust(service: str) -> dict[str, Any]:
-    """Return a trust that lets *service* assume the role."""
+    """Return a trust policy that lets *service* assume the role."""
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return {"Version": "2012-10-17", "Statement": [statement]}
 
@@ -73,7 +73,7 @@ class TestPartitions:
 
     @pytest.mark.parametrize(("region", "row"), REGIONS.items(), ids=list(REGIONS))
     def test_role(self, region: str, row: tuple[str, str]) -> None:
-        """A role has the partition's ARNs and EC2's name there; again, and away again."""
+        """A role has the partition's ARNs and EC2's name there; it is kept, and removed."""
         partition, ec2 = row
         arn = f"arn:{partition}:iam::123456789012"
         limit = f"arn:{partition}:iam::aws:policy/ReadOnlyAccess"
@@ -97,7 +97,7 @@ class TestPartitions:
 
     @pytest.mark.parametrize(("region", "row"), REGIONS.items(), ids=list(REGIONS))
     def test_user(self, region: str, row: tuple[str, str]) -> None:
-        """A user has the partition's ARNs; again, and away again."""
+        """A user has the partition's ARNs; it is kept, and removed."""
         partition = row[0]
         limit = f"arn:{partition}:iam::aws:policy/ReadOnlyAccess"
         desired = plan_agent_user(permissions_boundary=limit)
@@ -119,7 +119,7 @@ class TestPartitions:
     @pytest.mark.parametrize("service", ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"])
     @pytest.mark.parametrize("tags", [[], [{"Key": "ManagedBy", "Value": "cwagent-iam"}]])
     def test_china(self, service: str, tags: list[dict[str, str]]) -> None:
-        """China has two names for EC2; a role with either is as desired, whoever made it."""
+        """In China EC2 has two names; a role with either is as desired, managed or not."""
         with sandbox(region="cn-north-1") as session:
             document = json.dumps(trust(service))
             iam: Any = session.client("iam")
@@ -132,7 +132,7 @@ class TestPartitions:
         [("us-east-1", "ec2.amazonaws.com.cn"), ("us-iso-east-1", "ec2.sc2s.sgov.gov")],
     )
     def test_name_of_elsewhere(self, region: str, service: str) -> None:
-        """A name that EC2 has in another partition only is drift, and is mended."""
+        """A name that EC2 has only in another partition is drift, and is repaired."""
         with sandbox(region=region) as session:
             ensure_agent_role(session=session)
             iam = session.client("iam")
@@ -142,9 +142,9 @@ class TestPartitions:
         assert [change.operation for change in result.changes] == ["UpdateAssumeRolePolicy"]
 
 
-@pytest.fixture(params=["as it is", "environment", "default config"])
+@pytest.fixture(params=["defaults", "environment", "default config"])
 def caller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A session of a caller who has settings of his own."""
+    """Return a session of a caller, with and without settings that differ from the defaults."""
     with sandbox() as session:
         match request.param:
             case "environment":
@@ -162,10 +162,10 @@ def caller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 class TestClients:
-    """The client that does the work."""
+    """The client for IAM."""
 
     def test_built(self, caller: boto3.Session) -> None:
-        """A client that we build has our retries, timeouts and name, whatever the caller set."""
+        """A client that is built has this library's retries, timeouts and name, whatever is set."""
         sent: list[str] = []
 
         def note(request: Any, **_event: object) -> None:
@@ -181,7 +181,7 @@ class TestClients:
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
     def test_client_wins(self, call: Callable[..., object], session: boto3.Session) -> None:
-        """A client that is given is used, and the session beside it is not even asked."""
+        """A client that is handed in is used, and the session beside it is not."""
 
         class Unused:
             def client(self, service_name: str, *, config: object = None) -> Any:
@@ -195,12 +195,12 @@ class TestClients:
 
     @pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
     def test_default_session(self, call: Callable[..., object], requests: Requests) -> None:
-        """Without session and client it is boto3's default session."""
+        """Without a session and a client, boto3's default session is used."""
         call()
         assert requests.sent
 
     def test_client_is_not_altered(self, session: boto3.Session, virtual_time: VirtualTime) -> None:
-        """A client that is given has the same configuration and handlers afterwards."""
+        """A client that is handed in has the same configuration and handlers afterwards."""
         client = session.client("iam")
         before = snapshot(client)
         for desired in (plan_agent_role(), plan_agent_user()):
@@ -233,14 +233,14 @@ def session_in(region: str, *keys: str) -> boto3.Session:
 
 
 def iam_client(region: str = "eu-west-1", **options: Any) -> Any:
-    """Return a client that a caller hands in, of a session that is not known."""
+    """Return a client for IAM that a caller hands in, of an unknown session."""
     session: Any = session_in(region, *KEYS)
     return session.client("iam", **options)
 
 
 @pytest.fixture(params=[True, False], ids=["session", "no session"])
 def beside(request: pytest.FixtureRequest) -> boto3.Session | None:
-    """The session that is handed in beside a client, if any."""
+    """Return the session that is handed in beside a client, if any."""
     return session_in("eu-south-1", "other", "keys") if request.param else None
 
 
@@ -248,7 +248,7 @@ class TestBuiltClients:
     """Clients that are built for one call."""
 
     def test_settings(self, caller: boto3.Session) -> None:
-        """A client that we build sends once, and has our timeouts and name."""
+        """A client that is built sends once, and has this library's timeouts and name."""
         config = Clients(caller).of("iam").meta.config
         assert config.retries == {"mode": "standard", "total_max_attempts": 1}
         assert (config.connect_timeout, config.read_timeout) == (5, 15)
@@ -274,7 +274,7 @@ class TestBuiltClients:
         assert Clients(iam=iam_client(region)).of("iam").meta.partition == row[0]
 
     def test_default_session(self, session: boto3.Session) -> None:
-        """Without session and client it is boto3's default session."""
+        """Without a session and a client, boto3's default session is used."""
         assert session.region_name == "us-east-1"
         assert Clients().of("ec2").meta.region_name == "us-east-1"
 
@@ -285,7 +285,7 @@ class TestBuiltClients:
             assert credentials_of(clients.build("sts", **keys)).access_key == "AKIDOTHER"
 
     def test_no_region(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """EC2 needs a Region, which is a matter of arguments; what else does is not."""
+        """A missing Region is an `IntentError` for EC2, and botocore's error for others."""
         monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
         clients = Clients(boto3.Session(*KEYS))
         with pytest.raises(IntentError, match="ec2=None: must be a client, unless session= is"):
@@ -322,7 +322,7 @@ class TestSideClients:
         assert snapshot(iam) == before
 
     def test_no_session(self) -> None:
-        """EC2 is not asked with what a client for IAM tells alone."""
+        """A client for EC2 is not built from a client for IAM alone."""
         with pytest.raises(IntentError, match="ec2=None"):
             Clients(iam=iam_client()).of("ec2")
 
@@ -383,13 +383,13 @@ class TestSideClients:
     def test_endpoint(
         self, beside: boto3.Session | None, endpoint: str | None, *, inherited: bool
     ) -> None:
-        """The endpoint of an emulator is for all services, one of AWS is for IAM alone."""
+        """The endpoint of an emulator serves all services, one of AWS only IAM."""
         clients = Clients(beside, iam=iam_client(endpoint_url=endpoint))
         own = f"https://sts.{'eu-south-1' if beside else 'eu-west-1'}.amazonaws.com"
         assert clients.of("sts").meta.endpoint_url == (endpoint if inherited else own)
 
     def test_emulator(self) -> None:
-        """STS is asked where IAM is asked, signed with the same key."""
+        """STS is asked at the endpoint of the emulator, with the same credentials."""
         sent: list[tuple[str, bool]] = []
 
         def note(request: Any, **_event: object) -> None:
@@ -404,12 +404,74 @@ class TestSideClients:
         assert sent == [("localhost:4566", True)]
 
     def test_a_client_of_another_kind(self, beside: boto3.Session | None) -> None:
-        """A client that is not botocore's tells no more than its partition."""
+        """From a client that is not botocore's, only the partition is used."""
         mock: Any = SimpleNamespace(meta=SimpleNamespace(partition="aws"))
         with sandbox() as session:
             sts = Clients(beside, iam=mock).of("sts")
             assert sts.meta.region_name == ("eu-south-1" if beside else session.region_name)
             assert (credentials_of(sts) is None) is (beside is None)
+
+
+OTHER_KEYS = {"aws_access_key_id": "AKIDOTHER", "aws_secret_access_key": "s"}
+
+
+def sts_client(**options: Any) -> Any:
+    """Return a client for STS that a caller hands in, of an unknown session."""
+    session: Any = session_in("eu-west-1", *KEYS)
+    return session.client("sts", **options)
+
+
+class TestSTS:
+    """Clients for STS that sign with other credentials."""
+
+    @pytest.mark.parametrize("iam", [None, "eu-west-1"], ids=["session", "client"])
+    def test_region(self, iam: str | None, beside: boto3.Session | None) -> None:
+        """A client is built for the Region that is asked for."""
+        clients = Clients(
+            beside or session_in("eu-west-1", *KEYS), iam=iam_client(iam) if iam else None
+        )
+        sts = clients.build("sts", "eu-north-1", **OTHER_KEYS)
+        assert sts.meta.region_name == "eu-north-1"
+        assert sts.meta.endpoint_url == "https://sts.eu-north-1.amazonaws.com"
+        assert credentials_of(sts).access_key == "AKIDOTHER"
+
+    def test_region_of_a_client_alone(self) -> None:
+        """The Region that is asked for comes before that of a client for IAM."""
+        sts = Clients(iam=iam_client()).build("sts", "eu-north-1", **OTHER_KEYS)
+        assert sts.meta.endpoint_url == "https://sts.eu-north-1.amazonaws.com"
+
+    @pytest.mark.parametrize("iam", [None, "eu-south-2"], ids=["no client", "client"])
+    def test_handed_in(self, iam: str | None, beside: boto3.Session | None) -> None:
+        """A client for STS that is handed in decides the endpoint and the Region by default.
+
+        In another Region AWS's endpoint is used, unless that of the client is an emulator's.
+        """
+        vpc, emulator = "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com", "http://localhost:4566"
+        public = "https://sts.eu-north-1.amazonaws.com"
+        for url, region, expected in (
+            (vpc, "", (vpc, "eu-west-1")),
+            (vpc, "eu-north-1", (public, "eu-north-1")),
+            (emulator, "eu-north-1", (emulator, "eu-west-1")),
+        ):
+            sts = sts_client(endpoint_url=url)
+            before = snapshot(sts)
+            clients = Clients(beside, iam=iam_client(iam) if iam else None, sts=sts)
+            other = clients.build("sts", region, **OTHER_KEYS)
+            assert clients.of("sts") is sts
+            assert (other.meta.endpoint_url, other.meta.region_name) == expected
+            assert credentials_of(other).access_key == "AKIDOTHER"
+            assert credentials_of(sts).access_key == KEYS[0]
+            assert snapshot(sts) == before
+
+    def test_transport(self, beside: boto3.Session | None) -> None:
+        """Proxies and certificates are those of the client that is handed in; retries are not."""
+        proxies = {"https": "http://proxy.example:3128"}
+        settings = Config(proxies=proxies, retries={"total_max_attempts": 9})
+        sts = sts_client(verify="bundle.pem", config=settings)
+        other = Clients(beside, sts=sts).build("sts", **OTHER_KEYS)
+        assert other.meta.config.proxies == proxies
+        assert other.meta.config.retries["total_max_attempts"] == 1
+        assert other._endpoint.http_session._verify == "bundle.pem"  # noqa: SLF001
 
 
 def credentials_of(client: Any) -> Any:
@@ -424,7 +486,7 @@ def snapshot(client: Any) -> tuple[object, ...]:
 
 
 def reply(url: str, status: int, body: str) -> AWSResponse:
-    """Return what a server sent."""
+    """Return the reply of a server."""
 
     class Raw:
         def stream(self, **_options: object) -> Iterator[bytes]:
@@ -451,7 +513,7 @@ INCOMPLETE = {
 
 
 class TestErrors:
-    """What AWS, or something on the way, says when it does not do what it is asked."""
+    """Replies of AWS or of a proxy that are not complete errors."""
 
     @pytest.mark.parametrize("row", INCOMPLETE.values(), ids=list(INCOMPLETE))
     @pytest.mark.parametrize("operation", ["GetUser", "CreateUser"])
@@ -462,7 +524,7 @@ class TestErrors:
         row: tuple[int, str, str | None],
         operation: str,
     ) -> None:
-        """A reply that is no full error of IAM is an error of ours all the same, with words."""
+        """An incomplete error reply is an error of this library too, with a reason."""
         status, body, code = row
         client: Any = session.client("iam")
 
@@ -480,7 +542,7 @@ class TestErrors:
 def test_a_bundle_without_metadata_works(
     session: boto3.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the package's metadata was stripped, only the version in the user agent is unknown."""
+    """Without the package's metadata, only the version in the user agent is unknown."""
 
     def missing(name: str) -> str:
         raise importlib.metadata.PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""The agent's common-config.toml: what is said in it, and what stays."""
+"""The agent's common-config.toml: the two settings that are written, and the rest, which stays."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cwagent_iam.credentials.common_config import CommonConfig
 from cwagent_iam.errors import StoreError
+from cwagent_iam.stores.common_config import CommonConfig
 
 FILE = Path("/opt/aws/amazon-cloudwatch-agent/etc/credentials")
 PROFILE = "AmazonCloudWatchAgent"
@@ -26,12 +26,12 @@ AS_INSTALLED = """# Settings of the agent itself, and where its credentials are
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file is to be."""
+    """Return the path of the file, which does not exist yet."""
     return tmp_path / "common-config.toml"
 
 
 def test_a_new_file_points_at_the_profile(path: Path) -> None:
-    """The first call writes, the second has nothing to do; others may read it."""
+    """The first call creates a file that all users may read; the second changes nothing."""
     config = CommonConfig(path)
     config.check(PROFILE, FILE)
     assert not path.exists()
@@ -45,14 +45,14 @@ def test_a_new_file_points_at_the_profile(path: Path) -> None:
 
 
 def test_comments_and_other_tables_stay(path: Path) -> None:
-    """What was there is there, byte for byte, before what is new."""
+    """The file stays, byte for byte, before what is added."""
     path.write_text(AS_INSTALLED)
     CommonConfig(path).point_at(PROFILE, FILE)
     assert path.read_text().startswith(AS_INSTALLED)
 
 
-def test_another_profile_is_replaced_in_its_place(path: Path) -> None:
-    """One line changes, one comes after it."""
+def test_another_profile_is_replaced(path: Path) -> None:
+    """The line of another profile is changed, and the missing line follows it."""
     path.write_text(
         '[credentials]\n  shared_credential_profile = "old"  # why\n\n[imds]\nimds_retries = 1\n'
     )
@@ -64,11 +64,11 @@ def test_another_profile_is_replaced_in_its_place(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[credentials", b"credentials = 1\n", b"\xff"])
-def test_what_it_cannot_read_is_as_it_was(path: Path, content: bytes) -> None:
-    """Before a key is made the caller learns that the file does not do."""
+def test_an_unreadable_file_stays(path: Path, content: bytes) -> None:
+    """A file that is not TOML, or has no such table, is refused by `check`, and stays."""
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="mend it by hand"):
+    with pytest.raises(StoreError, match="correct the file"):
         CommonConfig(path).check(PROFILE, FILE)
-    with pytest.raises(StoreError, match="mend it by hand"):
+    with pytest.raises(StoreError, match="correct the file"):
         CommonConfig(path).point_at(PROFILE, FILE)
     assert path.read_bytes() == content

@@ -17,6 +17,7 @@ from tests.core import (
     USER,
     USER_PLAN,
     World,
+    access_key,
     made,
     operations,
     pauses,
@@ -253,7 +254,7 @@ class TestRemoval:
     def test_missed_after_a_conflict(self, times: int) -> None:
         """An entity that conflicts is not absent because reads miss it once, or several times."""
         world = made(USER_PLAN)
-        world.things[f"user {USER}".lower()]["keys"] = ["AKIA1"]
+        world.things[f"user {USER}".lower()]["keys"] = [access_key("AKIA1")]
         world.script["GetUser"] = [None, *[NOTHING] * 3 * times]
         with pytest.raises(ConflictError, match="AKIA1"):
             world.remove(USER_PLAN)
@@ -272,7 +273,7 @@ class TestRemoval:
     def test_conflict_and_absence_in_turns(self, timeout: float) -> None:
         """If reads show a conflict and absence in turns until the timeout, the error names it."""
         world = made(USER_PLAN)
-        world.things[f"user {USER}".lower()]["keys"] = ["AKIA1"]
+        world.things[f"user {USER}".lower()]["keys"] = [access_key("AKIA1")]
         world.script["GetUser"] = [None, *[NOTHING] * 3] * 99
         with pytest.raises(PropagationTimeoutError, match=f"about: user {USER} "):
             world.remove(USER_PLAN, timeout=timeout)
@@ -349,7 +350,7 @@ class TestRemoval:
     def test_keys(self) -> None:
         """Access keys are deleted if the caller asks for it; dependents are read once."""
         world = made(USER_PLAN)
-        world.things[f"user {USER}".lower()]["keys"] = ["AKIA1", "AKIA2"]
+        world.things[f"user {USER}".lower()]["keys"] = [access_key("AKIA1"), access_key("AKIA2")]
         with pytest.raises(ConflictError):
             world.later().remove(USER_PLAN)
         result = world.remove(USER_PLAN, access_keys="delete")

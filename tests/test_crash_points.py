@@ -226,7 +226,7 @@ class Crashes:
         for done in sorted(self.choose(len(writes)), key=sorted):
             moment = copy.deepcopy([getattr(world, name) for name in names])
             for place in sorted(done):
-                sender.attempt(world, writes[place])
+                sender.attempt(world, writes[place], lambda _outcome: None)
             self._begin_anew()
             for name, value in zip(names, moment, strict=True):
                 setattr(world, name, value)

@@ -16,13 +16,16 @@ from cwagent_iam import (
     InlinePolicy,
     ObserveError,
     Propagation,
+    SharedCredentialsFile,
     apply,
     ensure,
+    ensure_agent_user,
     observe,
     plan_agent_role,
     plan_agent_user,
     preview,
     remove,
+    rotate_access_key,
 )
 from cwagent_iam.testing import Fault, laggy_iam
 from cwagent_iam.testing.lagging.profiles import PROFILES
@@ -31,6 +34,7 @@ from tests.core_lag import Replicas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from random import Random
 
     import boto3
@@ -135,6 +139,15 @@ class TestDepth:
         assert len(trips.sends) <= row.depth
         assert sum(trips.sends) <= row.calls
 
+    def test_keys(self, session: boto3.Session, tmp_path: Path) -> None:
+        """A user with a key in a file takes six round trips; a second call takes two."""
+        store, counts = SharedCredentialsFile(tmp_path / "credentials"), []
+        for _ in range(2):
+            trips = RoundTrips()
+            ensure_agent_user(deliver=store, session=session, propagation=trips.propagation)
+            counts.append((len(trips.sends), sum(trips.sends)))
+        assert counts == [(6, 19), (2, 4)]
+
     def test_apply(self, session: boto3.Session) -> None:
         """`apply` costs what `ensure` costs: it reads before it writes, and confirms."""
         changes = preview(ROLE_PLAN, session=session)
@@ -199,6 +212,19 @@ class TestThrottling:
             assert not preview(USER_PLAN, iam=lagging.truth)
             remove(USER_PLAN, session=session, propagation=settings)
             assert not observe(USER_PLAN, iam=lagging.truth).entities
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_half_of_all_replies_about_keys(self, seed: int, tmp_path: Path) -> None:
+        """So is a user with an access key, and the key is rotated, kept and verified."""
+        store = SharedCredentialsFile(tmp_path / "credentials")
+        with laggy_iam("off", seed=seed) as lagging:
+            lagging.fail(Fault("Throttling", probability=0.5))
+            both: dict[str, Any] = {"session": lagging.session, "propagation": lagging.propagation}
+            created = ensure_agent_user(deliver=store, **both)
+            status = rotate_access_key(created.user_name, deliver=store, now=True, **both)
+            kept = ensure_agent_user(deliver=store, **both).access_key
+            assert kept is not None
+            assert (kept.action, kept.access_key_id) == ("kept", status.access_key_id)
 
     @pytest.mark.parametrize("operation", ["*", "GetRole", "CreateRole", "AttachRolePolicy"])
     @pytest.mark.parametrize("in_flight", [1, 8])

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import boto3
 import pytest
 
 from cwagent_iam import ChangeSet, IntentError, Result, State, diff, plan_agent_user
@@ -33,14 +34,23 @@ class FakeTransport:
     sent: list[tuple[Request, ...]] = attrs.field(factory=list)
     limits: list[int] = attrs.field(factory=list)
 
+    came: tuple[Outcome, ...] = ()
+
     def send(self, requests: tuple[Request, ...], most: int) -> tuple[Outcome, ...]:
         """Return the next outcomes."""
         self.sent.append(requests)
         self.limits.append(most)
+        self.came = ()
         outcome = self.outcomes.pop(0)
         if isinstance(outcome, BaseException):
             raise outcome
-        return (outcome,)
+        self.came = (outcome,)
+        return self.came
+
+    def outcomes_of(self, requests: tuple[Request, ...]) -> tuple[Outcome | None, ...]:
+        """Return the outcomes of the last requests."""
+        came = self.came if requests is self.sent[-1] else ()
+        return came or (None,) * len(requests)
 
 
 def drive(
@@ -54,13 +64,6 @@ def drive(
     propagation = time.propagation()
     emit = Emitter(propagation, on_event)
     return Executor(Clients(), propagation, emit, transport).run(steps)
-
-
-def interrupted(cause: BaseException) -> Interrupted:
-    """Return what a transport raises when *cause* interrupts it."""
-    error = Interrupted((None,))
-    error.__cause__ = cause
-    return error
 
 
 class TestEffects:
@@ -148,6 +151,45 @@ class TestEffects:
         assert drive(steps(), virtual_time) == "result"
 
 
+@pytest.fixture
+def interrupting(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException], None]:
+    """Interrupt the driver once, right after it has performed an effect."""
+
+    def prepare(interrupt: BaseException) -> None:
+        perform = Executor._perform  # noqa: SLF001
+
+        def perform_and_raise(*arguments: Any) -> Any:
+            perform(*arguments)
+            monkeypatch.setattr(Executor, "_perform", perform)
+            raise interrupt
+
+        monkeypatch.setattr(Executor, "_perform", perform_and_raise)
+
+    return prepare
+
+
+class TestArguments:
+    """Arguments of a call."""
+
+    @pytest.mark.parametrize("name", ["ec2", "sts"])
+    def test_clients(self, name: str) -> None:
+        """A client of another kind is refused, and named; a client class is refused too."""
+        for value in (object(), boto3.Session, FakeTransport):
+            wrong: dict[str, Any] = {name: value}
+            with pytest.raises(
+                IntentError, match=f"{name}=.*: must be a client for {name.upper()}"
+            ):
+                Executor.of(**wrong)
+
+    def test_all(self) -> None:
+        """The error lists all arguments that are wrong."""
+        wrong: Any = 3
+        with pytest.raises(IntentError) as caught:
+            Executor.of(wrong, wrong, wrong, wrong, ec2=wrong, sts=wrong)
+        names = [problem.argument for problem in caught.value.problems]
+        assert names == ["session", "iam", "ec2", "sts", "propagation", "on_event"]
+
+
 class TestErrors:
     """Exceptions of effects."""
 
@@ -183,7 +225,7 @@ class TestErrors:
             assert error.__notes__ == ["Already applied: CreateUser (user U)."]
 
     def test_caught(self, virtual_time: VirtualTime) -> None:
-        """The generator may catch it, and go on."""
+        """The generator may catch an interrupt of a `Send`, and go on."""
 
         def steps() -> Steps[Any]:
             try:
@@ -191,7 +233,7 @@ class TestErrors:
             except Interrupted as error:
                 return error.outcomes, (yield SEND)
 
-        outcomes = (interrupted(KeyboardInterrupt()), REPLY)
+        outcomes = (KeyboardInterrupt(), REPLY)
         assert drive(steps(), virtual_time, outcomes) == ((None,), (REPLY,))
 
     def test_caught_at_the_end(self, virtual_time: VirtualTime) -> None:
@@ -200,7 +242,7 @@ class TestErrors:
         def steps() -> Steps[str]:
             try:
                 yield SEND
-            except LookupError:
+            except Interrupted:
                 return "result"
             return ""
 
@@ -219,7 +261,7 @@ class TestErrors:
 
         cause = KeyboardInterrupt()
         with pytest.raises(KeyboardInterrupt):
-            drive(steps(), virtual_time, (interrupted(cause), REPLY))
+            drive(steps(), virtual_time, (cause, REPLY))
         assert told == [str((REPLY,)), "1.0"]
 
     def test_interrupt(self, virtual_time: VirtualTime) -> None:
@@ -234,7 +276,7 @@ class TestErrors:
                 raise
 
         with pytest.raises(KeyboardInterrupt) as caught:
-            drive(steps(), virtual_time, (interrupted(cause),))
+            drive(steps(), virtual_time, (cause,))
         assert caught.value is cause
         assert cause.__notes__ == ["Already applied: nothing."]
         assert (cause.__cause__, cause.__context__) == (None, None)
@@ -250,17 +292,18 @@ class TestErrors:
                 yield SEND
 
         with pytest.raises(SystemExit) as caught:
-            drive(steps(), virtual_time, (interrupted(first), interrupted(second)))
+            drive(steps(), virtual_time, (first, second))
         assert caught.value is second
 
     def test_interrupt_without_a_cause(self, virtual_time: VirtualTime) -> None:
-        """An `Interrupted` that nothing caused is raised as it is."""
+        """An `Interrupted` of the generator itself, without a cause, is raised unaltered."""
 
         def steps() -> Steps[None]:
             yield SEND
+            raise Interrupted((), ())
 
         with pytest.raises(Interrupted):
-            drive(steps(), virtual_time, (Interrupted(()),))
+            drive(steps(), virtual_time, (REPLY,))
 
     def test_stop_iteration(self, virtual_time: VirtualTime) -> None:
         """A `StopIteration` of the caller's function does not end the call."""
@@ -285,23 +328,49 @@ class TestErrors:
         with pytest.raises(LookupError):
             drive(steps(), virtual_time, (REPLY,))
 
-    def test_interrupt_between_effects(
-        self, virtual_time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit()])
+    def test_interrupt_after_a_send(
+        self, virtual_time: VirtualTime, interrupting: Any, interrupt: BaseException
     ) -> None:
-        """An interrupt that comes between two effects is thrown into the generator too."""
-        perform = Executor._perform  # noqa: SLF001
+        """An interrupt right after a `Send` comes as `Interrupted`, with the outcomes."""
 
-        def interrupt(*arguments: Any) -> Any:
-            perform(*arguments)
-            monkeypatch.setattr(Executor, "_perform", perform)
-            raise KeyboardInterrupt
+        def steps() -> Steps[Any]:
+            try:
+                yield SEND
+            except Interrupted as stop:
+                return stop.outcomes, stop.__cause__
+            return ()
+
+        interrupting(interrupt)
+        assert drive(steps(), virtual_time, (REPLY,)) == ((REPLY,), interrupt)
+
+    def test_interrupt_after_another_effect(
+        self, virtual_time: VirtualTime, interrupting: Any
+    ) -> None:
+        """An interrupt right after any other effect is thrown into the generator unaltered."""
 
         def steps() -> Steps[str]:
             try:
-                yield SEND
+                yield Wait(1, 1, "why")
             except KeyboardInterrupt:
                 return "cleaned up"
             return ""
 
-        monkeypatch.setattr(Executor, "_perform", interrupt)
-        assert drive(steps(), virtual_time, (REPLY,)) == "cleaned up"
+        interrupting(KeyboardInterrupt())
+        assert drive(steps(), virtual_time) == "cleaned up"
+
+    def test_interrupt_of_another_effect(self, virtual_time: VirtualTime) -> None:
+        """An interrupt of an effect other than a `Send` does not bring the outcomes of a `Send`."""
+
+        def fail(_event: object) -> None:
+            raise KeyboardInterrupt
+
+        def steps() -> Steps[str]:
+            yield SEND
+            try:
+                yield Emit(Planned(changes=ChangeSet(())))
+            except KeyboardInterrupt:
+                return "cleaned up"
+            return ""
+
+        assert drive(steps(), virtual_time, (REPLY,), fail) == "cleaned up"

@@ -335,15 +335,15 @@ def test_store_and_delivery_errors_name_the_store() -> None:
     """Store, what is wrong and what is done; of a key also what became of it."""
     assert str(ERRORS["store"]) == f"file: It is locked: call again. Already applied: {CREATED}."
     assert str(ERRORS["delivery"]) == (
-        "The delivery of access key AKIA1 to file failed: No space. It was not seen to be deleted, "
-        f"and its secret is lost: delete it yourself. Already applied: {CREATED}."
+        "The delivery of access key AKIA1 to file failed: No space. Its deletion was not "
+        f"confirmed, and its secret is lost: delete it yourself. Already applied: {CREATED}."
     )
     lost = DeliveryError(
         access_key_id=None, fate="in doubt", store="file", reason="no", suspects=(Key("AKIA2"),)
     )
     assert str(lost) == (
         "The delivery of an access key to file failed: no. It may be one of these: AKIA2. "
-        "It was not deleted: see what the store holds and which keys are used."
+        "It was not deleted: check what the store holds and which keys are used."
     )
 
 

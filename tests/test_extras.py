@@ -1,4 +1,4 @@
-"""What is there beyond intent: what counts, and how it is told."""
+"""Extras: policies and trust statements beyond intent, and how they are shown."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from cwagent_iam import (
     Result,
     diff,
 )
-from cwagent_iam.changes import AgentUser, Extra
+from cwagent_iam.changes import AccessKey, AgentUser, CreateAccessKey, Extra
 from cwagent_iam.differ import extras
 from cwagent_iam.documents import Document
-from cwagent_iam.keys import AccessKey
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
-    from cwagent_iam.keys import Action
+    from cwagent_iam.changes.result import Action
 
 OURS = (MANAGED_TAG,)
 DEAD = "AIDAABCDEFGHIJKLMNOPQ"
@@ -33,12 +32,12 @@ BOTH = frozenset({SERVER_POLICY, ADMIN_POLICY})
 
 
 def statement(kind: str, name: str, effect: str = "Allow") -> dict[str, object]:
-    """Return a statement about who may assume a role."""
+    """Return a statement of a trust policy."""
     return {"Sid": "X", "Effect": effect, "Principal": {kind: name}, "Action": "sts:AssumeRole"}
 
 
 def trust(*statements: object) -> Document:
-    """Return a trust with these statements."""
+    """Return a trust policy with these statements."""
     return Document.parse({"Version": "2012-10-17", "Statement": [*statements]})
 
 
@@ -95,13 +94,13 @@ ROLES: dict[str, tuple[Role, list[str]]] = {
 
 @pytest.mark.parametrize(("seen", "lines"), ROLES.values(), ids=ROLES.keys())
 def test_the_extras_of_a_role(seen: Role, lines: list[str]) -> None:
-    """Policies and statements of the trust beyond intent count; nothing else does."""
+    """Policies and trust statements beyond intent are extras; nothing else is."""
     found = extras(plan_agent_role("R"), State.of([seen, PROFILE]))
     assert [str(extra) for extra in found] == lines
 
 
-def test_the_way_of_writing_a_trust_makes_no_difference_to_extras() -> None:
-    """Statements are told in one order, and each once, however often it stands there."""
+def test_the_order_of_statements_does_not_matter() -> None:
+    """Statements are shown in one order and once each, in whatever order and number they occur."""
     ec2, *others = [
         {"Effect": "Allow", "Principal": {"Service": name}, "Action": "sts:AssumeRole"}
         for name in ("ec2", "ssm", "lambda.amazonaws.com")
@@ -120,7 +119,7 @@ def test_the_way_of_writing_a_trust_makes_no_difference_to_extras() -> None:
 
 
 def test_extras_hold_values() -> None:
-    """An extra says where it is, in which field, and what it is, as a value to work with."""
+    """An extra has the target, the field and the value."""
     found = extras(plan_agent_user("U"), State.of([attrs.evolve(USER, policies=BOTH)]))
     assert found == (Extra("user U", "policies", ADMIN_POLICY),)
 
@@ -147,14 +146,14 @@ POLICIES: dict[str, tuple[set[ManagedPolicy], set[ManagedPolicy], set[ManagedPol
 def test_policies_of_the_account_itself(
     wanted: set[ManagedPolicy], seen: set[ManagedPolicy], more: set[ManagedPolicy]
 ) -> None:
-    """One that leaves its account open is the customer's of that name and path, and no other's."""
+    """A policy without an account matches the customer managed policy of its name and path only."""
     desired = plan_agent_user("U", policies=wanted)
     found = extras(desired, State.of([attrs.evolve(USER, policies=frozenset(seen))]))
     assert {extra.value for extra in found} == more
 
 
 def test_inline_policies_are_no_extras() -> None:
-    """Others than those that intent names are not read, so they could not all be told."""
+    """Inline policies that intent does not name are not read, and so are not extras."""
     statement = {"Effect": "Allow", "Action": "ec2:DescribeTags", "Resource": "*"}
     inline = InlinePolicy("Other", {"Version": "2012-10-17", "Statement": statement})
     observed = State.of([attrs.evolve(USER, inline_policies=frozenset({inline}))])
@@ -162,14 +161,14 @@ def test_inline_policies_are_no_extras() -> None:
     assert not diff(plan_agent_user("U"), observed, attachments="exclusive")
 
 
-def test_what_intent_names_and_is_absent_has_no_extras() -> None:
-    """Nothing there, nothing extra; what intent does not name is not looked at."""
+def test_absent_entities_have_no_extras() -> None:
+    """An absent entity has no extras, and neither has one that intent does not name."""
     other = attrs.evolve(USER, name="other", policies=BOTH)
     assert extras(plan_agent_user("U"), State.of([other])) == ()
 
 
-def test_a_changeset_tells_the_extras_that_stay() -> None:
-    """What a change takes away is no extra any more: it is shown as that change."""
+def test_a_changeset_shows_the_extras_that_stay() -> None:
+    """An extra that a change removes is shown as that change instead."""
     role = attrs.evolve(ROLE, policies=BOTH, trust=trust(EC2, SSM))
     desired, observed = plan_agent_role("R"), State.of([role, PROFILE])
     admin = Extra("role R", "policies", ADMIN_POLICY)
@@ -180,7 +179,7 @@ def test_a_changeset_tells_the_extras_that_stay() -> None:
 
 
 def test_extras_are_shown_after_the_changes() -> None:
-    """The text to review names them, also where there is nothing to do."""
+    """The text of a ChangeSet shows extras, also if there are no changes."""
     observed = State.of([attrs.evolve(USER, policies=BOTH)])
     changes = diff(plan_agent_user("U"), observed)
     lines = ["No changes.", "Extra, left alone: user U, policies: CloudWatchAgentAdminPolicy"]
@@ -191,7 +190,7 @@ def test_extras_are_shown_after_the_changes() -> None:
 
 
 def test_findings_are_shown_last() -> None:
-    """What is to be known about the plan comes with its changes, and with their result."""
+    """Findings about a plan are shown with its changes, and with their result."""
     desired = plan_agent_user("U", policies=[ADMIN_POLICY])
     changes = diff(desired, State.of([USER]))
     assert changes.findings == desired.findings
@@ -211,11 +210,14 @@ def test_findings_are_shown_last() -> None:
 
 @pytest.mark.parametrize("action", ["kept", "created"])
 def test_a_user_with_a_new_key_shows_its_extras(action: Action) -> None:
-    """Where the key is all that was made, the extras are shown all the same."""
+    """The result shows extras after the changes, also if a new access key is the only change."""
     key = AccessKey(access_key_id="AKIA", action=action)
     extra = Extra("user U", "policies", ADMIN_POLICY)
+    new = () if action == "kept" else (CreateAccessKey(name="U"),)
     user = AgentUser(
-        changes=(), state=State(), extras=(extra,), user_name="U", user_arn="arn", access_key=key
+        changes=new, state=State(), extras=(extra,), user_name="U", user_arn="arn", access_key=key
     )
-    nothing = ["No changes."] if action == "kept" else []
-    assert str(user).splitlines() == [*nothing, f"Extra, left alone: {extra}", "arn", str(key)]
+    first, *_, last_but_two, last_but_one, last = str(user).splitlines()
+    assert user.changed is bool(new)
+    assert first == ("+ CreateAccessKey U" if new else "No changes.")
+    assert (last_but_two, last_but_one, last) == (f"Extra, left alone: {extra}", "arn", str(key))

@@ -15,10 +15,11 @@ import attrs
 import pytest
 from moto.iam import models
 
-from cwagent_iam import DeliveryError, RotationStatus, StoreError
+from cwagent_iam import DeliveryError, KeyConflictError, RotationStatus, StoreError
 from cwagent_iam.testing import Fault
 from tests.soak_keys import (
     DAY,
+    MANAGED,
     TROUBLES,
     USER,
     Trouble,
@@ -39,14 +40,20 @@ Scene: TypeAlias = "Callable[[World], None]"
 
 def empty(world: World) -> None:
     """A user without a key."""
-    world.lagging.truth.create_user(UserName=USER)
+    world.lagging.truth.create_user(UserName=USER, Tags=MANAGED)
+
+
+def put_key(world: World) -> None:
+    """Put a new key into the store, as a delivery leaves it."""
+    made = world.lagging.truth.create_access_key(UserName=USER)["AccessKey"]
+    world.shelf.key = made["AccessKeyId"], made["SecretAccessKey"]
+    world.record(made["AccessKeyId"])
 
 
 def held(world: World, *, days: float) -> None:
     """A key in the store, so old."""
     empty(world)
-    made = world.lagging.truth.create_access_key(UserName=USER)["AccessKey"]
-    world.shelf.key = made["AccessKeyId"], made["SecretAccessKey"]
+    put_key(world)
     world.sleep(days * DAY)
     world.use()
 
@@ -59,10 +66,7 @@ def aged(world: World) -> None:
 def settling(world: World) -> None:
     """An old key that has been unused for long enough, and its successor."""
     aged(world)
-    old = world.shelf.key
-    made = world.lagging.truth.create_access_key(UserName=USER)["AccessKey"]
-    world.shelf.key = made["AccessKeyId"], made["SecretAccessKey"]
-    assert old != world.shelf.key
+    put_key(world)
     world.sleep(2 * DAY)
     world.use()
 
@@ -169,7 +173,7 @@ def test_the_dead_send_nothing() -> None:
         aged(world)
         world.shelf.trouble = "crash before"
         assert world.rotate() is None
-        assert [each.operation for each in world.lagging.trace][-1] == "CreateAccessKey"
+        assert [each.operation for each in world.lagging.trace][-1] == "TagUser"
 
 
 # --- death ----------------------------------------------------------------------------------------
@@ -247,7 +251,7 @@ def test_it_may_die_twice(number: int) -> None:
     [
         *itertools.product(["replace"], ["typical"], TROUBLES),
         *itertools.product(["deliver"], ["typical"], ["full", "silent"]),
-        ("replace", "adversarial", "full"),
+        ("deliver", "adversarial", "full"),
     ],
 )
 def test_the_store_may_fail_in_any_way(trouble: Trouble, name: str, profile: str) -> None:
@@ -296,21 +300,77 @@ def test_every_first_reply_may_be_lost(name: str, outcome: Any) -> None:
         before = set(world.keys)
         fault = Fault(outcome, when="after", writes_only=True, once_each=True)
         world.lagging.fail(fault)
-        status = world.rotate(**flow.arguments)
-        assert isinstance(status, RotationStatus)
+        end = world.rotate(**flow.arguments)
+        new = set(world.keys) - before
+        assert isinstance(end, DeliveryError if name == "replace" else RotationStatus)
+        if name == "replace":  # a suspect takes the room, and is retired first
+            assert [key.access_key_id for key in end.suspects] == list(new)
+            for _ in range(7):
+                world.sleep(DAY)
+                world.use()
+                world.rotate()
+        else:
+            assert len(new) == (2 if name == "deliver" else 0)
         assert flow.ends(world)
-        assert len(set(world.keys) - before) == (name in {"deliver", "replace"})
         check(world)
 
 
+LIES: dict[str, Callable[[str], str]] = {
+    "the mask": lambda _secret: "<secret access key>",
+    "half of it": lambda secret: secret[:20],
+    "its end": lambda secret: secret[20:],
+    "another": lambda secret: secret[::-1],
+    "nothing": lambda _secret: "",
+}
+
+
+@pytest.mark.parametrize("lie", [*LIES, "the old one"])
+def test_a_store_that_lies_costs_no_key(lie: str) -> None:
+    """The new key does not work as the store holds it: an error says so, and the old key stays."""
+    with open_world("typical") as world:
+        aged(world)
+        assert world.shelf.key
+        old, secret = world.shelf.key
+        world.shelf.lie = LIES.get(lie, lambda _secret: secret)
+        error = world.rotate()
+        assert isinstance(error, DeliveryError)
+        assert error.fate == "in doubt"
+        assert {old, error.access_key_id} == world.active
+        world.shelf.lie = str
+        for _ in range(20):
+            world.sleep(DAY)
+            assert isinstance(world.rotate(), (KeyConflictError, RotationStatus))
+            assert old in world.active
+
+
+def test_a_store_that_lies_later_costs_no_key() -> None:
+    """A secret that was damaged after the delivery is found before the old key ends."""
+    with open_world("typical") as world:
+        settling(world)
+        assert world.shelf.key
+        (old,) = world.unheld
+        world.shelf.key = world.shelf.key[0], "x" * 40
+        for _ in range(5):
+            error = world.rotate()
+            assert isinstance(error, KeyConflictError)
+            assert "SignatureDoesNotMatch" in str(error)
+            world.sleep(DAY)
+        assert old in world.active
+
+
 def test_a_reply_that_never_comes_takes_the_time_of_a_call() -> None:
-    """Each lost reply is waited for; when the time is up, the next call goes on."""
+    """Each lost reply is waited for; what it may have created is retired before another key."""
     flow = FLOWS["replace"]
     with open_world("typical", 3) as world:
         flow.prepare(world)
         world.lagging.fail(Fault("read timeout", when="after", writes_only=True, once_each=True))
-        assert isinstance(world.rotate(), DeliveryError)
-        assert isinstance(world.rotate(), RotationStatus)
+        error = world.rotate()
+        assert isinstance(error, DeliveryError)
+        assert len(error.suspects) == 1
+        for _ in range(7):
+            world.sleep(DAY)
+            world.use()
+            world.rotate()
         assert flow.ends(world)
         check(world)
 
@@ -338,7 +398,7 @@ def test_a_key_that_a_person_makes_meanwhile_is_left_alone(name: str, number: in
         for _ in range(3):
             world.rotate()
             world.sleep(5 * DAY)
-            world.use()
+            world.use(world.held, *world.theirs)
         assert world.touched == []
         check(world)
 

@@ -1,4 +1,4 @@
-"""The keys of a user that is removed: refused and named, or deleted where that is said."""
+"""Removal of a user that has access keys: refused by default, or with its keys."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cwagent_iam import (
     remove,
 )
 from cwagent_iam.changes import DeleteAccessKey
-from cwagent_iam.state import MANAGED_TAG
+from cwagent_iam.state import MANAGED_TAG, SeenKey
 from cwagent_iam.testing import Crash, Fault, laggy_iam
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ WANTED = plan_agent_user()
 
 
 def with_keys(lagging: LaggyIAM, number: int) -> list[str]:
-    """Have the user with this many keys, for long; return their ids."""
+    """Create the user with *number* keys long ago; return their ids."""
     truth = lagging.truth
     truth.create_user(UserName=USER, Tags=[dict(zip(("Key", "Value"), MANAGED_TAG, strict=True))])
     made = [truth.create_access_key(UserName=USER)["AccessKey"] for _ in range(number)]
@@ -35,7 +35,7 @@ def with_keys(lagging: LaggyIAM, number: int) -> list[str]:
 
 
 def test_keys_are_in_the_way() -> None:
-    """Removal refuses, names the keys, and sends no write."""
+    """A removal is refused by default; the error names the keys, and no write is sent."""
     with laggy_iam("off") as lagging:
         ids = with_keys(lagging, 2)
         with pytest.raises(ConflictError) as caught:
@@ -49,8 +49,8 @@ def test_keys_are_in_the_way() -> None:
 
 
 @pytest.mark.parametrize("profile", ["off", "typical", "adversarial"])
-def test_keys_are_deleted_if_that_is_said(profile: str) -> None:
-    """Each key is a change; they go before the user, whatever IAM does."""
+def test_keys_are_deleted_on_demand(profile: str) -> None:
+    """With ``access_keys="delete"`` each key is deleted by a change, before the user."""
     with laggy_iam(profile, seed=5) as lagging:
         ids = with_keys(lagging, 2)
         result = remove(WANTED, access_keys="delete", session=lagging.session)
@@ -60,8 +60,8 @@ def test_keys_are_deleted_if_that_is_said(profile: str) -> None:
         assert lagging.truth.list_users()["Users"] == []
 
 
-def test_keys_of_a_stranger_stay() -> None:
-    """Who is not managed keeps all."""
+def test_keys_of_an_unmanaged_user_stay() -> None:
+    """An unmanaged user keeps its keys, and the removal is refused."""
     with laggy_iam("off") as lagging:
         with_keys(lagging, 1)
         lagging.truth.untag_user(UserName=USER, TagKeys=[MANAGED_TAG[0]])
@@ -70,8 +70,8 @@ def test_keys_of_a_stranger_stay() -> None:
         assert lagging.truth.list_access_keys(UserName=USER)["AccessKeyMetadata"]
 
 
-def test_other_things_stay_in_the_way() -> None:
-    """To delete keys is no leave to delete more."""
+def test_other_dependents_are_in_the_way() -> None:
+    """``access_keys="delete"`` does not delete other dependents, such as a login profile."""
     with laggy_iam("off") as lagging:
         with_keys(lagging, 1)
         lagging.truth.create_login_profile(UserName=USER, Password="x" * 20)
@@ -82,7 +82,7 @@ def test_other_things_stay_in_the_way() -> None:
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_killed_removal_goes_on(when: Any, number: int) -> None:
-    """Killed at the deletion of a key, the next program does the rest."""
+    """If a program is killed while it deletes a key, the next one completes the removal."""
     with laggy_iam("typical", seed=2) as lagging:
         with_keys(lagging, 2)
         lagging.fail(Fault("crash", "DeleteAccessKey", when=when, nth=number))
@@ -93,21 +93,22 @@ def test_a_killed_removal_goes_on(when: Any, number: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["keep", True, None])
-def test_there_are_two_ways(value: Any) -> None:
-    """Anything else is refused in one clear sentence; nothing is sent."""
+def test_other_values_are_refused(value: Any) -> None:
+    """Any value but the two documented ones is refused, before a request is sent."""
     with pytest.raises(IntentError, match="'refuse' or 'delete'"):
         remove(WANTED, access_keys=value)
 
 
-def test_the_change_says_what_it_does() -> None:
-    """It takes one key from the state, and is done when that is not there."""
-    user = User(name="u", access_keys=frozenset({"A", "B"}))
+def test_the_change() -> None:
+    """The change removes one key from a state, and is done if the state does not have the key."""
+    keys = tuple(SeenKey(access_key_id=each, active=True, created=0.0) for each in "AB")
+    user = User(name="u", access_keys=keys)
     change = DeleteAccessKey(name="u", access_key_id="A")
     before = State.of([user])
     after = change.after(before)
     found = after.find(User, "u")
     assert found
-    assert found.access_keys == {"B"}
+    assert found.access_keys == keys[1:]
     assert (change.is_done_in(before), change.is_done_in(after)) == (False, True)
     assert change.is_done_in(State())
     assert change.permissions == {"iam:DeleteAccessKey"}

@@ -567,7 +567,8 @@ def iam_lets(change: Change, state: State) -> bool:
 
 def access_keys_of(entity: Role | User) -> frozenset[str]:
     """Only users have any."""
-    return entity.access_keys if isinstance(entity, User) else frozenset()
+    keys = entity.access_keys if isinstance(entity, User) else ()
+    return frozenset(key.access_key_id for key in keys)
 
 
 @given(pairs, existing, attachments)

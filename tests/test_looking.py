@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from cwagent_iam.errors import KeyConflictError, ObserveError, PropagationTimeoutError
+from cwagent_iam.errors import KeyConflictError, ObserveError, PropagationTimeoutError, StoreError
 from cwagent_iam.testing import laggy_iam
 from tests.deliveries import USER, Scene, lost
 
@@ -144,24 +144,26 @@ def test_who_may_not_ask_for_the_account_is_told(scene: Scene) -> None:
     assert len(scene.ids) == 1
 
 
-@pytest.mark.parametrize("name", ["no key", "<your-access-key-id>"])
-def test_what_cannot_be_a_key_is_nobodys(scene: Scene, name: str) -> None:
-    """Too short an id is refused by botocore; AWS refuses what has other characters in it."""
+@pytest.mark.parametrize("name", ["no key", "<your-access-key-id>", "w" * 40])
+def test_what_cannot_be_a_key_is_not_sent(scene: Scene, name: str) -> None:
+    """It may be a misplaced secret: it is neither sent to AWS, nor quoted, nor replaced."""
     scene.shelf.key = (name, "")
+    sent = len(scene.lagging.trace)
+    with pytest.raises(StoreError, match="something other than the id of an access key") as caught:
+        scene.deliver()
+    assert name not in str(caught.value)
+    assert len(scene.lagging.trace) == sent
+
+
+def test_an_id_that_aws_refuses_is_no_ones(scene: Scene) -> None:
+    """A placeholder that looks like an id is replaced: STS says that it is not valid."""
+    scene.shelf.key = ("YOURACCESSKEYIDHERE", "")
 
     def refuse(model: Any, **_event: object) -> None:
         words = "1 validation error detected"
         raise ClientError({"Error": {"Code": "ValidationError", "Message": words}}, model.name)
 
-    events = scene.lagging.session.events
-    events.register("before-call.iam.GetAccessKeyLastUsed", refuse, unique_id="refuse")
-    events.register("before-call.sts.GetAccessKeyInfo", refuse)
-    scene.while_sending(
-        "CreateAccessKey",
-        lambda: events.unregister("before-call.iam.GetAccessKeyLastUsed", unique_id="refuse"),
-    )
-    for used in scene.ids:
-        scene.lagging.truth.delete_access_key(UserName=USER, AccessKeyId=used)
+    scene.lagging.session.events.register("before-call.sts.GetAccessKeyInfo", refuse)
     user = scene.deliver()
     assert user.access_key
     assert user.access_key.action == "replaced"
@@ -179,7 +181,7 @@ def test_little_time_is_enough_for_a_key_that_is_gone(scene: Scene) -> None:
 
 
 def test_a_suspect_that_a_list_has_shown_is_not_forgotten() -> None:
-    """All lists hide it again for longer than any lag: it is waited for, and then deleted."""
+    """All lists hide it again for longer than any lag: it is waited for, and then tagged."""
     with laggy_iam("off") as lagging:
         scene = Scene(lagging)
         scene.user()
@@ -197,8 +199,9 @@ def test_a_suspect_that_a_list_has_shown_is_not_forgotten() -> None:
         lagging.session.events.register("after-call.iam.ListAccessKeys", flap)
         user = scene.deliver()
         assert user.access_key
-        assert user.access_key.unheld == ()
-        assert scene.ids == [user.access_key.access_key_id]
+        (suspect,) = user.access_key.suspects
+        assert user.access_key.unheld == (suspect,)
+        assert scene.ids == sorted([suspect.access_key_id, user.access_key.access_key_id])
 
 
 def test_a_key_that_a_list_has_shown_takes_room(scene: Scene) -> None:

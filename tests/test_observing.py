@@ -17,7 +17,7 @@ from cwagent_iam.observing import is_missing, observe, observe_quotas, send_all_
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.requests import OPERATIONS, Reply, Request, Unsent
-from cwagent_iam.state import InstanceProfile, Role, State, User
+from cwagent_iam.state import InstanceProfile, Role, SeenKey, State, User
 from cwagent_iam.trust import EC2_TRUST
 from tests.core import (
     ACCOUNT,
@@ -28,6 +28,7 @@ from tests.core import (
     USER,
     USER_PLAN,
     World,
+    access_key,
     made,
     no_such,
     refusal,
@@ -45,6 +46,7 @@ ALLOW = {
 }
 INLINE = InlinePolicy("Tags", ALLOW)
 WITH_INLINE = plan_agent_role(inline_policies=[INLINE])
+OURS = [{"Key": "ManagedBy", "Value": "cwagent-iam"}]
 UNSENT = Unsent(code=None, message="No credentials.", step="AssumeRole")
 
 
@@ -165,7 +167,7 @@ class TestState:
         assert found(world, User, USER).permissions_boundary == policy
 
     def test_half_built(self) -> None:
-        """An incomplete ARN is kept as it is, and reported."""
+        """An incomplete ARN is kept unaltered, and reported."""
         world = made(USER_PLAN)
         world.things[PERSON]["seen"]["Arn"] = "AIDAABC"
         (observation,) = seen(world, USER_PLAN)
@@ -220,17 +222,33 @@ class TestDependents:
         """The items of each list of a user are named, and a password."""
         world = made(USER_PLAN)
         world.things[PERSON]["lists"][member] = case[0]
-        world.things[PERSON]["keys"] = ["AKIA1"]
+        world.things[PERSON]["keys"] = [access_key("AKIA1", 5.0)]
         user = found(world, User, USER, dependents=True)
-        assert (user.dependents, user.access_keys) == (case[1], {"AKIA1"})
+        keys = (SeenKey(access_key_id="AKIA1", active=True, created=5.0),)
+        assert (user.dependents, user.access_keys) == (case[1], keys)
 
     def test_unmanaged(self) -> None:
         """An unmanaged entity has no dependents."""
         world = made(USER_PLAN)
         world.things[PERSON]["seen"]["Tags"] = []
-        world.things[PERSON]["keys"] = ["AKIA1"]
+        world.things[PERSON]["lists"]["Groups"] = [{"GroupName": "g"}]
         user = found(world, User, USER, dependents=True)
-        assert (user.dependents, user.access_keys) == (frozenset(), frozenset())
+        assert user.dependents == frozenset()
+
+    @pytest.mark.parametrize("tags", [[], OURS], ids=["unmanaged", "managed"])
+    def test_access_keys(self, tags: Any) -> None:
+        """Access keys can be read without other dependents, of any user; the oldest is first."""
+        world = made(USER_PLAN)
+        inactive = access_key("AKIA0", 2.0) | {"Status": "Inactive"}
+        world.things[PERSON]["seen"]["Tags"] = tags
+        world.things[PERSON]["keys"] = [access_key("AKIA2", 2.0), inactive, access_key("AKIA1", 1)]
+        user = found(world, User, USER, access_keys=True)
+        assert user.access_keys == (
+            SeenKey(access_key_id="AKIA1", active=True, created=1.0),
+            SeenKey(access_key_id="AKIA0", active=False, created=2.0),
+            SeenKey(access_key_id="AKIA2", active=True, created=2.0),
+        )
+        assert "ListGroupsForUser" not in world.requests
 
     def test_optional_member(self) -> None:
         """The list of service-specific credentials may be left out of its reply."""
@@ -351,6 +369,7 @@ class TestErrors:
             ("ListAttachedUserPolicies", {"AttachedPolicies": [{"PolicyArn": "odd"}]}),
             ("ListAttachedUserPolicies", {"AttachedPolicies": [], "IsTruncated": True}),
             ("ListAccessKeys", {"AccessKeyMetadata": [{}]}),
+            ("ListAccessKeys", {"AccessKeyMetadata": [access_key("A") | {"CreateDate": "odd"}]}),
             ("ListGroupsForUser", {"Groups": ["odd"]}),
             ("ListGroupsForUser", {}),
         ],

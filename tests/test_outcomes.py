@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import traceback
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,13 +20,14 @@ from urllib3.exceptions import SSLError as TLSError
 
 from cwagent_iam.aws.outcomes import max_attempts_of, refusal_of, unsent_of
 from cwagent_iam.aws.sender import attempt
+from cwagent_iam.key_stores import SecretAccessKey
 from cwagent_iam.requests import OPERATIONS, Refusal, Reply, Request, Unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from cwagent_iam.requests import Transient
+    from cwagent_iam.requests import Outcome, Transient
 
 READ = Request.of("GetRole", RoleName="R")
 WRITE = Request.of("DeleteRole", RoleName="R")
@@ -115,6 +117,14 @@ class BareError(sdk.BotoCoreError):
 def name(error: object) -> str:
     """Name a case by its error."""
     return type(error).__name__
+
+
+def attempted(client: Any, request: Request) -> Outcome:
+    """Return the one outcome that is recorded of *request*."""
+    outcomes: list[Outcome] = []
+    attempt(client, request, outcomes.append)
+    (outcome,) = outcomes
+    return outcome
 
 
 class TestOurRequest:
@@ -230,7 +240,7 @@ class TestOurRequest:
         if where == "after-call":
             client = iam
             client.meta.events.register("after-call.iam.CreateRole", fail)
-        outcome = attempt(client, CREATE)
+        outcome = attempted(client, CREATE)
         words = f"{type(error).__name__}: {error}"
         assert outcome == Refusal(
             code=None, message=words, unacknowledged=True, transient=transient
@@ -368,7 +378,7 @@ class TestCredentials:
         else:
             client = session.client("iam")
             client.meta.events.register("before-sign.iam.CreateRole", fail)
-        outcome = attempt(client, CREATE)
+        outcome = attempted(client, CREATE)
         assert (type(outcome), getattr(outcome, "transient", "")) == (Unsent, transient)
 
     def test_process_that_prints_no_json(
@@ -403,7 +413,7 @@ class TestCredentials:
 
         client = session.client("iam", config=Config(retries={"total_max_attempts": 1}))
         client.meta.events.register_first("before-send.iam.CreateRole", fail)
-        outcome = attempt(client, CREATE)
+        outcome = attempted(client, CREATE)
         assert isinstance(outcome, Refusal)
         assert (type(outcome), outcome.unacknowledged) == (Refusal, True)
 
@@ -436,7 +446,7 @@ def test_status_of_an_unparsable_reply(
     headers: Any = {}
     reply: Any = AWSResponse(IAM, status, headers, cast("Any", _Body()))
     client.meta.events.register_first("before-send.iam.CreateRole", lambda **_: reply)
-    outcome = attempt(client, CREATE)
+    outcome = attempted(client, CREATE)
     assert isinstance(outcome, Refusal)
     assert (outcome.transient, outcome.status) == (transient, status)
     assert outcome.unacknowledged == (transient == "failing")
@@ -467,7 +477,20 @@ class _Client:
             raise self.reply
         return self.reply
 
-    get_role = delete_role = create_role = _answer
+    get_role = delete_role = create_role = create_access_key = create_secret = _answer
+
+
+class _InterruptedList(list["Outcome"]):
+    """Outcomes, where an interrupt comes before the first is recorded."""
+
+    interrupted = False
+
+    def record(self, outcome: Outcome) -> None:
+        """Record *outcome*."""
+        if not self.interrupted:
+            self.interrupted = True
+            raise KeyboardInterrupt
+        self.append(outcome)
 
 
 class TestSender:
@@ -478,7 +501,7 @@ class TestSender:
         headers = {"date": "Thu, 01 Jan 1970 00:01:40 GMT"}
         content = {"Role": {}, "ResponseMetadata": {"HTTPHeaders": headers, "RetryAttempts": 1}}
         client = _Client(content)
-        assert attempt(client, READ) == Reply(content=content, date=100.0, attempts=2)
+        assert attempted(client, READ) == Reply(content=content, date=100.0, attempts=2)
         assert client.asked == [{"RoleName": "R"}]
 
     @pytest.mark.parametrize(
@@ -487,7 +510,7 @@ class TestSender:
     def test_no_date(self, metadata: Any) -> None:
         """A reply without a time that can be read has none."""
         content = {"Role": {}} if metadata is None else {"Role": {}, "ResponseMetadata": metadata}
-        assert attempt(_Client(content), READ) == Reply(content=content)
+        assert attempted(_Client(content), READ) == Reply(content=content)
 
     @pytest.mark.parametrize(
         ("request_", "lost"), [(READ, False), (WRITE, False), (CREATE, True)], ids=str
@@ -495,43 +518,52 @@ class TestSender:
     def test_repeated_success(self, request_: Request, lost: bool) -> None:  # noqa: FBT001
         """A success after the SDK's retries is unacknowledged if it is not repeatable."""
         content = {"Role": {}, "ResponseMetadata": {"RetryAttempts": 1}}
-        outcome = attempt(_Client(content), request_)
+        outcome = attempted(_Client(content), request_)
         assert (type(outcome), outcome.unacknowledged) == (Reply, lost)
 
     @pytest.mark.parametrize("content", [{}, {"html": ""}, None, "text", 1])
     @pytest.mark.parametrize(("request_", "lost"), [(READ, False), (CREATE, True)], ids=str)
     def test_no_result(self, content: Any, request_: Request, lost: bool) -> None:  # noqa: FBT001
         """A reply without its result is unparsable."""
-        outcome = attempt(_Client(content), request_)
+        outcome = attempted(_Client(content), request_)
         assert isinstance(outcome, Refusal)
         assert (outcome.transient, outcome.unacknowledged) == ("failing", lost)
 
     def test_a_write_needs_no_result(self) -> None:
         """A write that returns nothing but metadata is a success."""
-        assert attempt(_Client({}), WRITE) == Reply(content={})
+        assert attempted(_Client({}), WRITE) == Reply(content={})
 
     @pytest.mark.parametrize("interrupt", [KeyboardInterrupt(), SystemExit(1)], ids=name)
     def test_interrupts_pass(self, interrupt: BaseException) -> None:
-        """An interrupt is not an outcome."""
+        """An interrupt before the reply is raised, and is not an outcome."""
+        outcomes: list[Outcome] = []
         with pytest.raises(type(interrupt)):
-            attempt(_Client(interrupt), READ)
+            attempt(_Client(interrupt), READ, outcomes.append)
+        assert outcomes == []
+
+    def test_interrupt_after_the_reply(self) -> None:
+        """An interrupt that comes after the reply is raised, and the reply is recorded."""
+        outcomes = _InterruptedList()
+        with pytest.raises(KeyboardInterrupt):
+            attempt(_Client({"Role": {}}), CREATE, outcomes.record)
+        assert outcomes == [Reply(content={"Role": {}})]
 
     def test_no_such_method(self) -> None:
         """A client that lacks the operation cannot have sent it, and repeating does not help."""
         words = "The client has no method tag_role."
-        outcome = attempt(_Client({}), Request.of("TagRole", RoleName="R"))
+        outcome = attempted(_Client({}), Request.of("TagRole", RoleName="R"))
         assert outcome == Refusal(code=None, message=words)
 
     def test_unknown_argument(self, iam: Any) -> None:
         """Arguments that the SDK refuses are an outcome, and were not sent."""
-        outcome = attempt(iam, Request("GetRole", {"Name": "R"}))
+        outcome = attempted(iam, Request("GetRole", {"Name": "R"}))
         assert isinstance(outcome, Refusal)
         assert outcome.message.startswith("Parameter validation failed")
 
     def test_against_moto(self, iam: Any) -> None:
         """The reply of a real client has a date, and its refusal an id."""
-        created = attempt(iam, CREATE)
-        missing = attempt(iam, Request.of("GetUser", UserName="U"))
+        created = attempted(iam, CREATE)
+        missing = attempted(iam, Request.of("GetUser", UserName="U"))
         assert isinstance(created, Reply)
         assert created.content["Role"]["RoleName"] == "R"
         assert created.date
@@ -547,3 +579,119 @@ class TestSender:
             assert callable(getattr(client, xform_name(row.name)))
             output = client.meta.service_model.operation_model(row.name).output_shape
             assert not row.result or row.result in output.members
+
+
+NEW_KEY = Request.of("CreateAccessKey", UserName="U")
+NEW_SECRET = Request.of("CreateSecret", Name="N", SecretString="hush")
+
+
+def new_key() -> dict[str, Any]:
+    """Return a reply to CreateAccessKey."""
+    return {"AccessKey": {"AccessKeyId": "AKIA", "SecretAccessKey": "hush", "UserName": "U"}}
+
+
+def locals_of(error: BaseException) -> str:
+    """Return the local variables in the frames of *error*, without those of this file."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return repr([each.f_locals for each in frames if each.f_code.co_filename != __file__])
+
+
+class TestSecrets:
+    """Requests and replies that hold a secret."""
+
+    def test_sealed(self) -> None:
+        """The secret of a new access key is an object that only shows a mask."""
+        outcome = attempted(_Client(new_key()), NEW_KEY)
+        assert isinstance(outcome, Reply)
+        assert isinstance(outcome.content["AccessKey"]["SecretAccessKey"], SecretAccessKey)
+        assert outcome.content["AccessKey"]["SecretAccessKey"].reveal() == "hush"
+        assert "hush" not in repr(outcome)
+
+    def test_interrupt_after_the_reply(self) -> None:
+        """An interrupt after the reply leaves the key in the outcome, with its secret sealed."""
+        outcomes = _InterruptedList()
+        with pytest.raises(KeyboardInterrupt) as caught:
+            attempt(_Client(new_key()), NEW_KEY, outcomes.record)
+        (reply,) = outcomes
+        assert isinstance(reply, Reply)
+        assert reply.content["AccessKey"]["SecretAccessKey"].reveal() == "hush"
+        assert "hush" not in repr(outcomes) + locals_of(caught.value)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            {},
+            {"AccessKey": None},
+            {"AccessKey": {}},
+            {"AccessKey": {"AccessKeyId": "AKIA"}},
+            {"AccessKey": {"AccessKeyId": "AKIA", "SecretAccessKey": ""}},
+            {"AccessKey": {"AccessKeyId": "", "SecretAccessKey": "hush"}},
+        ],
+    )
+    def test_no_key(self, content: Any) -> None:
+        """A reply to CreateAccessKey without a key is unparsable, and a key may have come of it."""
+        outcome = attempted(_Client(content), NEW_KEY)
+        assert isinstance(outcome, Refusal)
+        assert (outcome.transient, outcome.unacknowledged) == ("failing", True)
+        assert "hush" not in repr(outcome)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("hush"),
+            RuntimeError("SecretString=hush"),
+            sdk.ParamValidationError(report="Invalid value: hush"),
+            sdk.HTTPClientError(error="hush"),
+            ResponseParserError("hush"),
+        ],
+        ids=name,
+    )
+    def test_refusal_without_an_answer(self, error: Exception) -> None:
+        """A refusal of a request that holds a secret tells the type of the error, not its words."""
+        outcome = attempted(_Client(error), NEW_SECRET)
+        assert isinstance(outcome, Refusal)
+        assert outcome.error
+        assert type(error).__name__ in outcome.message
+        assert "hush" not in outcome.message + str(outcome.error) + locals_of(outcome.error)
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            refused("AccessDenied", 403, "CreateSecret", "Not allowed."),
+            sdk.EndpointConnectionError(endpoint_url=IAM),
+            sdk.NoCredentialsError(),
+        ],
+        ids=name,
+    )
+    def test_refusal(self, error: Exception) -> None:
+        """AWS's own message, the endpoint, and errors of credentials stay; the frames do not."""
+        outcome = attempted(_Client(error), NEW_SECRET)
+        assert isinstance(outcome, Refusal)
+        assert outcome.message in str(error)
+        assert (outcome.error, error.__traceback__) == (error, None)
+
+    def test_unknown_method(self) -> None:
+        """A client that lacks the operation is told without the arguments."""
+        outcome = attempted(object(), NEW_SECRET)
+        assert outcome == Refusal(code=None, message="The client has no method create_secret.")
+
+    def test_interrupt_before_the_reply(self) -> None:
+        """An interrupt of a request that holds a secret is raised; nothing is recorded."""
+        outcomes: list[Outcome] = []
+        with pytest.raises(KeyboardInterrupt):
+            attempt(_Client(KeyboardInterrupt()), NEW_SECRET, outcomes.append)
+        assert outcomes == []
+
+    def test_log(self, session: boto3.Session, caplog: pytest.LogCaptureFixture) -> None:
+        """The log of botocore shows neither the arguments nor the reply."""
+        with caplog.at_level(1):
+            secret = attempted(session.client("secretsmanager"), NEW_SECRET)
+            iam = session.client("iam")
+            iam.create_user(UserName="U")
+            reply = attempted(iam, NEW_KEY)
+        assert isinstance(secret, Reply)
+        assert isinstance(reply, Reply)
+        hidden = reply.content["AccessKey"]["SecretAccessKey"].reveal()
+        told = [f"{each.getMessage()} {each.args!r}" for each in caplog.records]
+        assert any("CreateUser" in each for each in told)
+        assert not any(each in line for each in ("hush", hidden) for line in told)

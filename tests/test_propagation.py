@@ -21,7 +21,7 @@ def test_timeout(timeout: Any) -> None:
 
 @pytest.mark.parametrize("max_in_flight", [True, False, 0, -1, 1.0, math.nan, "8", None, [8]])
 def test_max_in_flight(max_in_flight: Any) -> None:
-    """So is a number of requests that is not a whole number above 0."""
+    """A number of requests that is not a whole number above 0 is refused likewise."""
     with pytest.raises(IntentError, match=r"^max_in_flight=.*: must be a whole number of requests"):
         Propagation(max_in_flight=max_in_flight)
 
@@ -43,7 +43,7 @@ def test_a_function_that_is_missing() -> None:
         Propagation(clock=nothing, side_by_side=None)
 
 
-def test_all_at_once() -> None:
+def test_all_problems() -> None:
     """The error lists all problems."""
     bad: dict[str, Any] = dict.fromkeys(attrs.fields_dict(Propagation), "3")
     with pytest.raises(IntentError) as caught:
@@ -53,7 +53,7 @@ def test_all_at_once() -> None:
 
 @pytest.mark.parametrize("timeout", [0, 0.0, 1, 3600.5, math.inf])
 def test_good(timeout: float) -> None:
-    """Any number of seconds from 0, and any number of requests from 1, is kept as it is."""
+    """Any number of seconds from 0, and any number of requests from 1, is kept unaltered."""
     settings = Propagation(timeout=timeout, max_in_flight=1)
     assert (settings.timeout, settings.max_in_flight) == (timeout, 1)
 

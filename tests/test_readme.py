@@ -19,6 +19,7 @@ from cwagent_iam import (
     plan_agent_user,
     remove,
 )
+from cwagent_iam.access_keys.rotation import PERMISSIONS
 from cwagent_iam.requests import OPERATIONS
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 QUICKSTART = ROOT / "docs" / "quickstart.py"
 SET_UP = "python3 -m venv .venv && .venv/bin/python -m pip install --quiet nox && .venv/bin/nox"
 CHANGES = get_args(Change)
+# Changes of access keys only, which the statement AccessKeys is for.
+ROTATION = {"CreateAccessKey", "UpdateAccessKey", "UntagUser"}
 PARAMETERS = ["other"]  # with a name that takes an inline policy
 
 
@@ -83,6 +86,7 @@ def test_the_policy_allows_all_that_an_agent_user_needs(
     """The second statement allows the reads for a user, and what creates and repairs it."""
     ensure_agent_user(parameters=PARAMETERS)
     changes = [each for each in CHANGES if each.kind.kind == "user" and each.symbol != "-"]
+    changes = [each for each in changes if each.__name__ not in ROTATION]
     assert policy["AgentElsewhere"] == actions(requests.reads) | permissions(changes)
 
 
@@ -95,9 +99,15 @@ def test_the_policy_allows_all_that_removal_needs(
     requests.sent.clear()
     remove(plan_agent_role(parameters=PARAMETERS))
     remove(plan_agent_user(parameters=PARAMETERS))
-    changes = [each for each in CHANGES if each.symbol == "-"]
+    changes = [each for each in CHANGES if each.symbol == "-" and each.__name__ not in ROTATION]
     needed = actions(requests.reads) | permissions(changes)
     assert policy["Removal"] == needed - policy["AgentOnEC2"] - policy["AgentElsewhere"]
+
+
+def test_the_policy_allows_all_that_a_rotation_needs(policy: dict[str, frozenset[str]]) -> None:
+    """The fourth statement allows what rotations name as their permissions."""
+    needed = {each for each in PERMISSIONS if each.startswith("iam:")}
+    assert policy["AccessKeys"] == needed
 
 
 def test_the_policy_allows_every_request(

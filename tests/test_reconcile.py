@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from cwagent_iam.errors import (
     PropagationTimeoutError,
 )
 from cwagent_iam.events import Applied, Applying, Planned, Recovered, Verified
-from cwagent_iam.planners import plan_agent_role
+from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.reconcile.loop import preview, reconcile
 from cwagent_iam.requests import OPERATIONS, Emit, Interrupted, Send, Unsent
 from cwagent_iam.state import InstanceProfile, Role
@@ -481,7 +482,8 @@ class TestInterrupts:
             World(script={"AttachUserPolicy": [DENIED]}).ensure(USER_PLAN)
         steps, world = reconcile(to_ensure(USER_PLAN)), World()
         effect = drive_until(steps, world, lambda effect: is_sent(effect, "AttachUserPolicy"))
-        stop = Interrupted(world.perform(effect))
+        assert isinstance(effect, Send)
+        stop = Interrupted(effect.requests, world.perform(effect))
         stop.__cause__ = inner.value
         with pytest.raises(Interrupted):
             steps.throw(stop)
@@ -575,3 +577,14 @@ def test_no_sdk() -> None:
     command = [sys.executable, "-c", PURE, root]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_another_drift_while_it_is_confirmed() -> None:
+    """What another process takes away meanwhile is repaired, also if a host refuses it at first."""
+    world = made(plan_agent_user())
+    arn = SERVER_POLICY.arn("aws")
+    detached = functools.partial(world.do, "DetachUserPolicy", UserName=USER, PolicyArn=arn)
+    world.script["TagUser"] = [detached]
+    world.script["AttachUserPolicy"] = [no_such("user", USER)]
+    changes = world.ensure(plan_agent_user(tags={"Team": "x"})).changes
+    assert operations(changes) == ["TagUser", "AttachUserPolicy"]

@@ -1,4 +1,4 @@
-"""What stands in the way of a removal: things that are not ours, and what hangs on ours."""
+"""Removals that are refused: unmanaged entities, and dependents of managed ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cwagent_iam import (
     plan_agent_user,
     remove,
 )
-from tests.core import DENIED, World, made
+from tests.core import DENIED, World, access_key, made
 from tests.scripted import answer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ ROLE_PLAN, USER_PLAN = plan_agent_role(), plan_agent_user()
 
 
 def obstacles(world: World, desired: State) -> dict[str, str]:
-    """Return why *desired* cannot be removed, by what it is about; nothing is written."""
+    """Return why *desired* cannot be removed, by target; check that nothing is written."""
     world = world.later()
     with pytest.raises(ConflictError) as caught:
         world.remove(desired)
@@ -70,13 +70,13 @@ def obstacles(world: World, desired: State) -> dict[str, str]:
 
 
 def lend_profile(world: World) -> None:
-    """Put the role into a profile that intent does not name."""
+    """Add the role to a profile that intent does not name."""
     world.do("CreateInstanceProfile", InstanceProfileName="other", Tags=OURS)
     world.do("AddRoleToInstanceProfile", InstanceProfileName="other", RoleName=ROLE)
 
 
 def join_group(iam: Any) -> None:
-    """Put the user into a group."""
+    """Add the user to a group."""
     iam.create_group(GroupName="servers")
     iam.add_user_to_group(GroupName="servers", UserName=USER)
 
@@ -132,7 +132,7 @@ OF_USER: dict[str, tuple[str, Any, str]] = {
     "policy": ("attached", {ADMIN: True}, "policy CloudWatchAgentAdminPolicy"),
     "inline policy": ("inline", {"s3": INLINE}, "inline policy s3"),
     "group": ("lists", {"Groups": [{"GroupName": "servers"}]}, "group servers"),
-    "access key": ("keys", ["AKIAONE"], "access key AKIAONE"),
+    "access key": ("keys", [access_key("AKIAONE")], "access key AKIAONE"),
     "MFA device": ("lists", {"MFADevices": [{"SerialNumber": "arn:x"}]}, "MFA device arn:x"),
     "signing certificate": (
         "lists",
@@ -172,37 +172,37 @@ ON_USER: dict[str, tuple[Callable[[Any], object], str]] = {
         "SSH public key [A-Za-z0-9]+",
     ),
     "password": (
-        lambda iam: iam.create_login_profile(UserName=USER, Password="Correct-Horse-1"),  # noqa: S106  of nobody
+        lambda iam: iam.create_login_profile(UserName=USER, Password="Correct-Horse-1"),  # noqa: S106  not in use
         "login profile",
     ),
 }
 
 
-class TestHanging:
-    """What hangs on a thing of ours."""
+class TestDependents:
+    """Dependents of managed entities."""
 
     @pytest.mark.parametrize("row", ON_ROLE.values(), ids=list(ON_ROLE))
     def test_role(self, row: tuple[Callable[[World], object], str]) -> None:
-        """Whatever else hangs on a role stops its removal, by name, and nothing is removed."""
-        hang, words = row
+        """Any dependent of a role stops its removal; the error names it, and nothing is removed."""
+        add, words = row
         world = made(ROLE_PLAN)
-        hang(world)
+        add(world)
         assert obstacles(world, ROLE_PLAN)[f"role {ROLE}"] == f"is still used: {words}"
 
     @pytest.mark.parametrize("row", OF_USER.values(), ids=list(OF_USER))
     def test_user(self, row: tuple[str, Any, str]) -> None:
-        """Whatever else hangs on a user stops its removal, by name, and nothing is removed."""
+        """Any dependent of a user stops its removal; the error names it, and nothing is removed."""
         place, shown, words = row
         world = made(USER_PLAN)
         user = world.things[USER_KEY]
         user[place] = shown if place == "keys" else user[place] | shown
         assert obstacles(world, USER_PLAN) == {f"user {USER}": f"is still used: {words}"}
 
-    def test_all_at_once(self, session: boto3.Session, iam: Any) -> None:
-        """All that hangs on a thing is named at once, also where IAM sends it in pages of one."""
+    def test_all(self, session: boto3.Session, iam: Any) -> None:
+        """One error names all dependents, also if IAM truncates each list after one item."""
         ensure(USER_PLAN, session=session)
-        for hang, _ in ON_USER.values():
-            hang(iam)
+        for add, _ in ON_USER.values():
+            add(iam)
         for name in ("a", "b"):
             iam.put_user_policy(UserName=USER, PolicyName=name, PolicyDocument=INLINE)
         iam.create_access_key(UserName=USER)
@@ -218,7 +218,7 @@ class TestHanging:
         assert all(any(re.fullmatch(words, each) for each in named) for words in wanted)
 
     def test_other_role_in_the_profile(self) -> None:
-        """A profile of ours that holds another role stays, and so does our role."""
+        """A managed profile that holds another role stays, and so does the role."""
         world = made(ROLE_PLAN)
         world.things[PROFILE_KEY]["seen"]["Roles"] = [{"RoleName": "other"}]
         assert obstacles(world, ROLE_PLAN) == {
@@ -226,13 +226,13 @@ class TestHanging:
         }
 
     def test_profile_that_intent_leaves_out(self) -> None:
-        """A role stays as long as it is in a profile that is not removed with it."""
+        """A role stays if a profile holds it that is not removed with it."""
         found = obstacles(made(ROLE_PLAN), plan_agent_role(instance_profile=False))
         assert found == {f"role {ROLE}": f"is still used: instance-profile {ROLE}"}
 
     @pytest.mark.parametrize("operation", DEPENDENTS)
     def test_denied(self, operation: str) -> None:
-        """Where one may not look whether something hangs on it, nothing is removed."""
+        """If the caller may not list a kind of dependents, nothing is removed."""
         world = made(USER_PLAN)
         world.script[operation] = [DENIED]
         with pytest.raises(ObserveError) as caught:
@@ -241,12 +241,12 @@ class TestHanging:
         assert world.writes == []
 
 
-class TestNotOurs:
-    """What is not managed."""
+class TestUnmanaged:
+    """Unmanaged entities."""
 
     @pytest.mark.parametrize("tags", [[], [{"Key": "ManagedBy", "Value": "somebody"}]])
     def test_foreign(self, tags: list[dict[str, str]]) -> None:
-        """What lacks our tag is never removed, even if it is just as desired."""
+        """An entity without the tag of this library is never removed, even if it is as desired."""
         world = made(ROLE_PLAN, USER_PLAN)
         for thing in world.things.values():
             thing["seen"]["Tags"] = tags
@@ -256,7 +256,7 @@ class TestNotOurs:
         assert set(found.values()) == {reason}
 
     def test_what_stays(self, session: boto3.Session, iam: Any) -> None:
-        """What depends on it stays, so that the caller need not be allowed to list that."""
+        """Dependents of unmanaged entities stay, and need not be listed."""
         iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
         iam.attach_role_policy(RoleName=ROLE, PolicyArn=SERVER)
         iam.create_user(UserName=USER)
@@ -275,12 +275,12 @@ class TestNotOurs:
         assert len(iam.list_access_keys(UserName=USER)["AccessKeyMetadata"]) == 1
 
     def test_one_of_two(self) -> None:
-        """As long as one of two things is not ours, the other one stays too."""
+        """If one of two entities is unmanaged, the other one stays too."""
         world = made(ROLE_PLAN)
         world.things[PROFILE_KEY]["seen"]["Tags"] = []
         assert obstacles(world, ROLE_PLAN).keys() == {f"instance-profile {ROLE}"}
 
     def test_letter_case(self) -> None:
-        """A name that is written otherwise is not the one that intent names: nothing goes."""
+        """A name in another letter case is not the name in intent: nothing is removed."""
         found = obstacles(made(USER_PLAN), plan_agent_user(USER.upper()))
         assert found[f"user {USER}"].startswith("is not what was named")

@@ -1,4 +1,4 @@
-"""The remover as a table: what is there, and what is taken away or stands in the way."""
+"""The remover as a table: the state that is seen, and the changes or conflicts that follow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cwagent_iam.changes import (
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import ManagedPolicy
 from cwagent_iam.remover import check_choice, removal
-from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
+from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, SeenKey, State, User
 from cwagent_iam.trust import EC2_TRUST
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ ROLE = Role(name="R", trust=EC2_TRUST, policies=frozenset({SERVER_POLICY}), tags
 PROFILE = InstanceProfile(name="R", role_name="R", tags=OURS)
 USER = User(name="U", policies=frozenset({SERVER_POLICY}), tags=OURS)
 LINKED_PATH = "/aws-service-role/ec2.amazonaws.com/"
+
+
+def key(access_key_id: str) -> SeenKey:
+    """Return an access key of a user."""
+    return SeenKey(access_key_id=access_key_id, active=True, created=0.0)
 
 
 def allowing(action: str, name: str = "Read") -> InlinePolicy:
@@ -129,7 +134,7 @@ REMOVALS: dict[str, tuple[State, list[Entity], list[Change]]] = {
         [attrs.evolve(USER, policies=frozenset({OWN}))],
         [DetachUserPolicy(name="U", policy=OWN), DeleteUser(name="U")],
     ),
-    "several: all that is taken away comes before all that is deleted": (
+    "several: all that is detached comes before all that is deleted": (
         TWO_ROLES,
         [*pair("A", "B"), *pair("B", "A")],
         [
@@ -143,7 +148,7 @@ REMOVALS: dict[str, tuple[State, list[Entity], list[Change]]] = {
     ),
 }
 CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
-    "a role of somebody else": (
+    "an unmanaged role": (
         plan_agent_role("R", instance_profile=False),
         [attrs.evolve(ROLE, tags=())],
         "role R exists without the tag ManagedBy=cwagent-iam",
@@ -153,7 +158,7 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
         [attrs.evolve(ROLE, tags=(*OURS, STACK))],
         "role R belongs to the CloudFormation stack agents: it is not managed.",
     ),
-    "a profile of somebody else around our role": (
+    "an unmanaged profile that holds our role": (
         plan_agent_role("R"),
         [ROLE, attrs.evolve(PROFILE, tags=())],
         "instance-profile R exists without the tag",
@@ -163,7 +168,7 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
         [attrs.evolve(ROLE, policies=BOTH), PROFILE],
         "role R is still used: policy CloudWatchAgentAdminPolicy",
     ),
-    "several foreign things, sorted": (
+    "several dependents, sorted": (
         plan_agent_user("U"),
         [attrs.evolve(USER, dependents=frozenset({"group G", "access key AKIA"}))],
         "user U is still used: access key AKIA, group G",
@@ -211,7 +216,7 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
         [attrs.evolve(USER, policies=frozenset({OWN, OWN_ELSEWHERE}))],
         "user U is still used: policy arn:aws:iam::210987654321:policy/team/own.",
     ),
-    "a service-linked role, which is nobody's to remove": (
+    "a service-linked role, which only its service can remove": (
         plan_agent_role("R", policies=(), instance_profile=False),
         [attrs.evolve(ROLE, path=LINKED_PATH)],
         "belongs to the AWS service ec2.amazonaws.com, as its service-linked role: it is not man",
@@ -220,7 +225,7 @@ CONFLICTS: dict[str, tuple[State, list[Entity], str]] = {
 
 
 def foreign(name: str, inside: str | None) -> list[Entity]:
-    """Return an instance profile of somebody else."""
+    """Return an unmanaged instance profile."""
     return [attrs.evolve(PROFILE, name=name, role_name=inside, tags=())]
 
 
@@ -229,7 +234,7 @@ FOREIGN_PROFILE = attrs.evolve(PROFILE, tags=())
 # What is found, and what is taken away with existing="attach".
 DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
     "nothing there: nothing": (plan_agent_role("R"), [], []),
-    "a role of somebody else: the policy that intent names, whatever hangs on the role": (
+    "an unmanaged role: the policy that intent names, whatever depends on the role": (
         plan_agent_role("R"),
         [FOREIGN_ROLE],
         [DetachRolePolicy(name="R", policy=SERVER_POLICY)],
@@ -239,7 +244,7 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
         [attrs.evolve(FOREIGN_ROLE, policies=frozenset({ADMIN_POLICY}))],
         [],
     ),
-    "a profile of somebody else around it: the membership too": (
+    "an unmanaged profile that holds it: the membership too": (
         plan_agent_role("R"),
         [FOREIGN_ROLE, FOREIGN_PROFILE],
         [
@@ -252,12 +257,12 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
         [attrs.evolve(FOREIGN_PROFILE, role_name="other")],
         [],
     ),
-    "an empty profile of somebody else": (
+    "an empty unmanaged profile": (
         plan_agent_role("R"),
         [attrs.evolve(FOREIGN_PROFILE, role_name=None)],
         [],
     ),
-    "our profile around a role of somebody else: ours is deleted": (
+    "our profile that holds an unmanaged role: ours is deleted": (
         plan_agent_role("R"),
         [attrs.evolve(FOREIGN_ROLE, dependents=frozenset({"instance-profile R"})), PROFILE],
         [
@@ -266,7 +271,7 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
             DeleteInstanceProfile(name="R"),
         ],
     ),
-    "our role in a profile of somebody else: ours is deleted": (
+    "our role in an unmanaged profile: ours is deleted": (
         plan_agent_role("R"),
         [attrs.evolve(ROLE, dependents=frozenset({"instance-profile R"})), FOREIGN_PROFILE],
         [
@@ -275,9 +280,9 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
             DeleteRole(name="R"),
         ],
     ),
-    "a user of somebody else: its keys stay": (
+    "an unmanaged user: its keys stay": (
         plan_agent_user("U"),
-        [attrs.evolve(USER, tags=(), policies=BOTH, access_keys=frozenset({"AKIA"}))],
+        [attrs.evolve(USER, tags=(), policies=BOTH, access_keys=(key("AKIA"),))],
         [DetachUserPolicy(name="U", policy=SERVER_POLICY)],
     ),
     "a role of a stack, with our tag: it is the stack's": (
@@ -315,7 +320,7 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
         ],
         [],
     ),
-    "two roles of ours in profiles of somebody else: both are taken out": (
+    "two roles of ours in unmanaged profiles: both are removed from them": (
         TWO_ROLES,
         [pair("A", "A")[0], pair("B", "B")[0], *foreign("A", "A"), *foreign("B", "B")],
         [
@@ -329,16 +334,14 @@ DETACHMENTS: dict[str, tuple[State, list[Entity], list[Change]]] = {
 
 
 @pytest.mark.parametrize(("desired", "found", "changes"), REMOVALS.values(), ids=REMOVALS.keys())
-def test_the_removal_is_what_the_table_says(
-    desired: State, found: list[Entity], changes: list[Change]
-) -> None:
-    """Each row leads to exactly its changes, in their order."""
+def test_removals(desired: State, found: list[Entity], changes: list[Change]) -> None:
+    """Each row leads to exactly its changes, in order."""
     assert removal(desired, State.of(found)).changes == tuple(changes)
 
 
 @pytest.mark.parametrize(("desired", "found", "words"), CONFLICTS.values(), ids=CONFLICTS.keys())
-def test_what_stands_in_the_way_is_named(desired: State, found: list[Entity], words: str) -> None:
-    """Each row is refused, in words that name what stands in the way."""
+def test_conflicts(desired: State, found: list[Entity], words: str) -> None:
+    """Each row is refused, and the error names what is in the way."""
     with pytest.raises(ConflictError, match=words):
         removal(desired, State.of(found))
 
@@ -347,53 +350,53 @@ def test_what_stands_in_the_way_is_named(desired: State, found: list[Entity], wo
     ("desired", "found", "changes"), DETACHMENTS.values(), ids=DETACHMENTS.keys()
 )
 @pytest.mark.parametrize("access_keys", ["refuse", "delete"])
-def test_what_was_attached_is_taken_away_as_the_table_says(
+def test_detachments(
     desired: State, found: list[Entity], changes: list[Change], access_keys: AccessKeys
 ) -> None:
-    """Of what is not managed, exactly what intent names is taken away, and the rest stays."""
+    """From unmanaged entities, exactly the attachments that intent names are removed."""
     planned = removal(desired, State.of(found), existing="attach", access_keys=access_keys)
     assert planned.changes == tuple(changes)
 
 
-def test_all_that_a_user_can_have_goes_before_the_user() -> None:
-    """Policies of either kind, and the access keys where they are to be deleted."""
-    inline, keys = frozenset({READ, OTHER}), frozenset({"AKIA2", "AKIA1"})
+def test_a_user_is_deleted_last() -> None:
+    """Policies and access keys, the oldest first, are removed before the user."""
+    inline, keys = frozenset({READ, OTHER}), (key("AKIA2"), key("AKIA1"))
     found = State.of([attrs.evolve(USER, inline_policies=inline, access_keys=keys)])
     desired = plan_agent_user("U", inline_policies=[READ, OTHER])
     assert removal(desired, found, access_keys="delete").changes == (
         DetachUserPolicy(name="U", policy=SERVER_POLICY),
         DeleteUserPolicy(name="U", policy=OTHER),
         DeleteUserPolicy(name="U", policy=READ),
-        DeleteAccessKey(name="U", access_key_id="AKIA1"),
         DeleteAccessKey(name="U", access_key_id="AKIA2"),
+        DeleteAccessKey(name="U", access_key_id="AKIA1"),
         DeleteUser(name="U"),
     )
 
 
-def test_what_is_ours_is_as_strict_about_what_hangs_on_it() -> None:
-    """To attach is about what is not ours; a foreign policy on our role still stops it."""
+def test_managed_entities_keep_other_attachments() -> None:
+    """``existing="attach"`` does not permit to delete a managed role that has other policies."""
     found: list[Entity] = [attrs.evolve(ROLE, policies=BOTH), FOREIGN_PROFILE]
     with pytest.raises(ConflictError, match="role R is still used: policy CloudWatchAgentAdmin"):
         removal(plan_agent_role("R"), State.of(found), existing="attach")
 
 
-def test_another_letter_case_is_not_what_was_attached_to() -> None:
-    """Somebody else's user of a name in another case is left alone, and named."""
-    found = State.of([attrs.evolve(USER, tags=(), access_keys=frozenset({"AKIA"}))])
+def test_another_letter_case_is_another_name() -> None:
+    """An unmanaged user of a name in another letter case stays, and the error names it."""
+    found = State.of([attrs.evolve(USER, tags=(), access_keys=(key("AKIA"),))])
     with pytest.raises(ConflictError, match="user U is not what was named") as caught:
         removal(plan_agent_user("u"), found, existing="attach")
     assert "access_keys" not in str(caught.value)
 
 
 def test_a_refusal_says_that_attachments_can_be_undone() -> None:
-    """Who attached to it can take that away again, by the same choice."""
+    """The refusal of an unmanaged role suggests ``existing="attach"``, which only detaches."""
     with pytest.raises(ConflictError, match='With existing="attach" it stays, without'):
         removal(plan_agent_role("R"), State.of([FOREIGN_ROLE]))
 
 
 @pytest.mark.parametrize("existing", ["adopt", "verify", None, ["attach"]])
-def test_there_are_two_choices_for_what_is_not_managed(existing: Any) -> None:
-    """Nothing else undoes anything, so nothing else is taken; all that is wrong is listed."""
+def test_there_are_two_choices_for_unmanaged_entities(existing: Any) -> None:
+    """Any choice but the two documented ones is refused; the error lists all problems."""
     with pytest.raises(IntentError, match="must be 'refuse' or 'attach'"):
         removal(plan_agent_role("R"), State(), existing=existing)
     with pytest.raises(IntentError) as caught:
@@ -401,8 +404,8 @@ def test_there_are_two_choices_for_what_is_not_managed(existing: Any) -> None:
     assert [problem.argument for problem in caught.value.problems] == ["access_keys", "existing"]
 
 
-def test_everything_that_stands_in_the_way_is_named_at_once() -> None:
-    """One error lists the conflicts of all things."""
+def test_all_conflicts_are_in_one_error() -> None:
+    """One error lists the conflicts of all entities."""
     found: list[Entity] = [attrs.evolve(ROLE, policies=BOTH), attrs.evolve(PROFILE, tags=())]
     with pytest.raises(ConflictError) as caught:
         removal(plan_agent_role("R"), State.of(found))
@@ -411,7 +414,7 @@ def test_everything_that_stands_in_the_way_is_named_at_once() -> None:
 
 
 def test_a_profile_that_stays_may_hold_a_role_that_is_to_go() -> None:
-    """Intent puts another role into it, so it is left alone: IAM would not delete what it holds."""
+    """A role in an unmanaged profile that intent gives another role conflicts: it stays in it."""
     role = attrs.evolve(
         pair("A", "A")[0], dependents=frozenset({"instance-profile A", "instance-profile B"})
     )
@@ -422,8 +425,8 @@ def test_a_profile_that_stays_may_hold_a_role_that_is_to_go() -> None:
     assert f"{conflict.target} {conflict.reason}" == "role A is still used: instance-profile B"
 
 
-def test_what_old_state_shows_to_hold_a_role_does_not_stop_it() -> None:
-    """A profile that is gone, or holds nothing any more, may be listed for a while."""
+def test_a_stale_list_of_profiles_is_not_a_conflict() -> None:
+    """A stale list of profiles does not conflict if the profiles are deleted, or empty."""
     role = attrs.evolve(
         pair("A", "A")[0], dependents=frozenset({"instance-profile A", "instance-profile B"})
     )
@@ -435,8 +438,8 @@ LINKED = attrs.evolve(ROLE, path=LINKED_PATH, tags=(), inline_policies=frozenset
 
 
 @pytest.mark.parametrize("existing", ["refuse", "attach"])
-def test_nothing_is_taken_from_a_service_linked_role(existing: ExistingToRemove) -> None:
-    """IAM answers UnmodifiableEntity to everybody but its service, and the conflict says so."""
+def test_a_service_linked_role_is_not_changed(existing: ExistingToRemove) -> None:
+    """Only its service can change a service-linked role, and the conflict says so."""
     desired = plan_agent_role("R", inline_policies=[READ])
     for profile in (PROFILE, FOREIGN_PROFILE):
         with pytest.raises(ConflictError) as caught:
@@ -461,11 +464,9 @@ def test_nothing_is_taken_from_a_service_linked_role(existing: ExistingToRemove)
     [("U", "refuse", True), ("U", "delete", False), ("u", "refuse", False)],
     ids=["keys", "keys to delete", "another letter case"],
 )
-def test_the_advice_tells_of_keys_where_they_stand_in_the_way(
-    name: str, access_keys: AccessKeys, *, keys: bool
-) -> None:
-    """Deleting keys helps only where keys, among others, are in the way."""
-    user = attrs.evolve(USER, access_keys=frozenset({"AKIA1"}), dependents=frozenset({"group G"}))
+def test_advice_about_keys(name: str, access_keys: AccessKeys, *, keys: bool) -> None:
+    """The advice suggests to delete access keys only if keys are in the way."""
+    user = attrs.evolve(USER, access_keys=(key("AKIA1"),), dependents=frozenset({"group G"}))
     with pytest.raises(ConflictError) as caught:
         removal(plan_agent_user(name), State.of([user]), access_keys=access_keys)
     assert ('access_keys="delete"' in str(caught.value)) == keys

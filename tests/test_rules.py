@@ -202,6 +202,16 @@ ROWS: dict[str, Row] = {
     "account that does not exist": Row(
         "final", bad("arn:aws:iam::999999999999:root"), TRUSTING_ALL, known(arns=(NEW_ROLE,))
     ),
+    "the key is deleted already": Row(
+        "observe",
+        refusal("NoSuchEntity", "The Access Key with id AKIA1 cannot be found."),
+        the.UpdateAccessKey(name="Agent", access_key_id="AKIA1", status="Inactive"),
+    ),
+    "another process has created a key": Row(
+        "observe",
+        refusal("LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"),
+        the.CreateAccessKey(name="Agent"),
+    ),
     "only accounts are trusted": Row("final", bad(), TRUSTING_NO_ROLE),
     "no trust policy in the request": Row("final", bad(NEW_USER), ATTACH, known(arns=(NEW_USER,))),
     "trust policy, other words": Row(

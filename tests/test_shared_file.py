@@ -1,10 +1,13 @@
-"""The credentials file: what is kept, what is refused, and what can happen while it is written."""
+"""The shared credentials file: the text that stays, refusals, and failures during a write."""
 
 from __future__ import annotations
 
 import configparser
 import copy
+import functools
 import gc
+import io
+import json
 import logging
 import multiprocessing
 import os
@@ -24,25 +27,28 @@ import boto3
 import pytest
 from hypothesis import example, given, settings, strategies as st
 
-from cwagent_iam.credentials import (
-    Companion,
-    NewAccessKey,
-    SecretAccessKey,
-    SharedCredentialsFile,
-)
-from cwagent_iam.credentials.common_config import CommonConfig
-from cwagent_iam.credentials.ini import UnfitError, with_key
-from cwagent_iam.credentials.replacing import WholeFile
 from cwagent_iam.errors import IntentError, StoreError
+from cwagent_iam.key_stores import (
+    Advice,
+    Companion,
+    KeyStore,
+    NewAccessKey,
+    ReadableKeyStore,
+    SecretAccessKey,
+)
+from cwagent_iam.stores import SharedCredentialsFile
+from cwagent_iam.stores.common_config import CommonConfig
+from cwagent_iam.stores.ini import UnfitError, with_key
+from cwagent_iam.stores.whole_file import WholeFile
 from tests.conftest import examples
 
 PROFILE = "AmazonCloudWatchAgent"
 FORK: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")
-SECRET = "wJalr/XUtn+FEMI#K7MDENG;bPxRfi=CYEXAMPLE"  # noqa: S105 - nobody's
+SECRET = "wJalr/XUtn+FEMI#K7MDENG;bPxRfi=CYEXAMPLE"  # noqa: S105 - an example of AWS's documentation
 
 
 def new_key(number: int = 1, secret: str = SECRET) -> NewAccessKey:
-    """A key that was just made."""
+    """Return a key that was just created."""
     return NewAccessKey(
         access_key_id=f"AKIA{number:016}",
         user_name="CloudWatchAgentServerUser",
@@ -52,28 +58,30 @@ def new_key(number: int = 1, secret: str = SECRET) -> NewAccessKey:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the file is to be."""
+    """Return the path of the file, which does not exist yet."""
     return tmp_path / "credentials"
 
 
 @pytest.fixture
 def store(path: Path) -> SharedCredentialsFile:
-    """The profile in it."""
+    """Return a store for a profile in it."""
     return SharedCredentialsFile(path, region="eu-west-1", lock_timeout=0)
 
 
 def files_in(folder: Path) -> list[str]:
-    """The names of all files but the lock."""
+    """Return the names of all files but the lock."""
     return sorted(each.name for each in folder.iterdir() if ".lock." not in each.name)
 
 
 def test_a_new_file_is_what_boto3_reads(store: SharedCredentialsFile, path: Path) -> None:
-    """A session with that profile has the key and the region."""
-    assert store.held() is None
+    """The first write creates the file, with the key and the Region, for its owner alone."""
+    assert (store.held(), store.secret()) == (None, None)
     store.check()
     assert not path.exists()
     store.write(new_key(), replacing=None)
-    assert store.held() == new_key().access_key_id
+    secret = store.secret()
+    assert secret
+    assert (store.held(), secret.reveal()) == (new_key().access_key_id, SECRET)
     assert path.read_text() == (
         f"[{PROFILE}]\naws_access_key_id = AKIA0000000000000001\n"
         f"aws_secret_access_key = {SECRET}\nregion = eu-west-1\n"
@@ -82,10 +90,10 @@ def test_a_new_file_is_what_boto3_reads(store: SharedCredentialsFile, path: Path
     assert files_in(path.parent) == ["credentials"]
 
 
-def test_a_fresh_session_signs_with_it(
+def test_boto3_finds_the_key(
     store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """boto3 finds key, secret and region by the profile's name."""
+    """A boto3 session of the profile has the id and the secret of the key."""
     store.write(new_key(), replacing=None)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
@@ -95,7 +103,7 @@ def test_a_fresh_session_signs_with_it(
     assert (credentials.access_key, credentials.secret_key) == (new_key().access_key_id, SECRET)
 
 
-# What a person may have written: each piece is whole lines, and none of it is the key's.
+# Lines that a person may have written; none of them is a line of the key.
 names = st.text(string.ascii_letters + string.digits + "-_. ", min_size=1, max_size=8).map(
     str.strip
 )
@@ -128,13 +136,13 @@ newlines = st.sampled_from(["\n", "\r\n"])
 
 @st.composite
 def lines_of_a_section(draw: st.DrawFn) -> list[str]:
-    """Options that differ, among notes and empty lines."""
+    """Draw options of different names, between comments and empty lines."""
     return draw(st.permutations([*draw(several_options), *draw(some_others)]))
 
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bytes, bool]:
-    """A file that boto3 can read, and whether the profile is in it."""
+    """Draw a file that boto3 can read, and whether it has the profile."""
     sections = [each for each in draw(some_sections) if each not in {PROFILE, "DEFAULT"}]
     has_profile = draw(st.booleans())
     if has_profile:
@@ -155,17 +163,8 @@ def files(draw: st.DrawFn) -> tuple[bytes, bool]:
     return text.encode(), has_profile
 
 
-def readable(content: bytes) -> bool:
-    """Whether boto3 could read it, and it is not blank lines all through."""
-    try:
-        configparser.RawConfigParser().read_string(content.decode().replace("\r\n", "\n"))
-    except configparser.Error:
-        return False
-    return True
-
-
 def others(content: bytes) -> list[bytes]:
-    """All lines but those that the key is in."""
+    """Return all lines but those of the key."""
     ours = (b"aws_access_key_id", b"aws_secret_access_key")
     return [line for line in content.splitlines() if not line.strip().lower().startswith(ours)]
 
@@ -177,7 +176,7 @@ def others(content: bytes) -> list[bytes]:
 def test_the_text_changes_in_the_lines_of_the_key_alone(
     given_file: tuple[bytes, bool], text: str
 ) -> None:
-    """Whatever a person wrote around it and whatever the secret is, it can be read again."""
+    """Any key in any file is read as it was written, and no other line changes."""
     content, has_profile = given_file
     values = {"aws_access_key_id": "AKIA", "aws_secret_access_key": text}
     changed = with_key(content.decode(), PROFILE, values).encode()
@@ -195,7 +194,7 @@ def test_the_text_changes_in_the_lines_of_the_key_alone(
 @example(given_file=(b"[a]\nx = 1\n\n# about b\n[AmazonCloudWatchAgent]\n\n# tail", True))
 @example(given_file=("# Größe: \xa7\n[a]\nx = \xe9".encode("latin-1"), False))
 def test_every_other_byte_is_unchanged(given_file: tuple[bytes, bool]) -> None:
-    """All lines but the key's survive in their order, with their line ends; the key is read."""
+    """A write changes no line but those of the key: neither order nor line ends."""
     content, has_profile = given_file
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "credentials"
@@ -224,7 +223,7 @@ def test_every_other_byte_is_unchanged(given_file: tuple[bytes, bool]) -> None:
 def test_writing_again_changes_the_key_alone(
     given_file: tuple[bytes, bool], numbers: list[int]
 ) -> None:
-    """Once the profile is there, each key takes exactly the place of the one before."""
+    """In an existing profile, each key replaces exactly the text of the one before."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "credentials"
         path.write_bytes(given_file[0])
@@ -250,12 +249,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_what_it_refuses_is_as_it_was(
-    content: bytes, store: SharedCredentialsFile, path: Path
-) -> None:
-    """Before a key is made the caller learns that the file does not do."""
+def test_an_unfit_file_stays(content: bytes, store: SharedCredentialsFile, path: Path) -> None:
+    """An unfit file or profile is refused by each method, and stays; `check` notices it before."""
     path.write_bytes(content)
-    for act in (store.held, store.check, lambda: store.write(new_key(), replacing=None)):
+    write = functools.partial(store.write, new_key(), replacing=None)
+    for act in (store.held, store.secret, store.check, write):
         with pytest.raises(StoreError):
             act()
     assert path.read_bytes() == content
@@ -266,7 +264,7 @@ def test_what_it_refuses_is_as_it_was(
 def test_only_a_plain_file_is_replaced(
     kind: str, store: SharedCredentialsFile, path: Path, tmp_path: Path
 ) -> None:
-    """What somebody has planted in its place is neither followed nor taken away."""
+    """A link, a second name or a folder is refused: it is neither followed nor replaced."""
     target = tmp_path / "target"
     match kind:
         case "link":
@@ -281,58 +279,58 @@ def test_only_a_plain_file_is_replaced(
             path.mkdir()
     before = path.lstat()
     for act in (store.held, store.check, lambda: store.write(new_key(), replacing=None)):
-        with pytest.raises(StoreError, match=r"no file at all|second name"):
+        with pytest.raises(StoreError, match=r"not a regular file|other hard links"):
             act()
     assert path.lstat().st_ino == before.st_ino
     assert not target.exists() or target.read_text() == "[a]\n"
 
 
 def test_a_planted_lock_is_not_followed(store: SharedCredentialsFile, tmp_path: Path) -> None:
-    """A link in place of the lock is an error."""
+    """A link in place of the lock file is an error."""
     (tmp_path / ".credentials.lock.cwagent-iam").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StoreError, match="cannot be made"):
+    with pytest.raises(StoreError, match="cannot be created"):
         store.check()
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_the_folder_must_exist_and_belong_to_some_people_only(tmp_path: Path) -> None:
-    """Where anybody can put another file in its place, no secret goes."""
+def test_the_folder_must_exist_and_be_protected(tmp_path: Path) -> None:
+    """A missing folder is refused, and one in which any user can replace the file."""
     with pytest.raises(StoreError, match="folder cannot be used"):
         SharedCredentialsFile(tmp_path / "nowhere" / "credentials").check()
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(StoreError, match="anybody may write"):
+    with pytest.raises(StoreError, match="all users can write"):
         SharedCredentialsFile(tmp_path / "open" / "credentials").check()
     (tmp_path / "open").chmod(0o1777)
     SharedCredentialsFile(tmp_path / "open" / "credentials").check()
 
 
-def test_a_file_of_somebody_else_in_an_open_folder_is_refused(
+def test_a_file_of_another_user_in_a_shared_folder_is_refused(
     store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has put it there would be given the key."""
+    """A file of another user in a folder for all is refused: its owner would get the key."""
     path.write_text("[a]\n")
     path.parent.chmod(0o1777)
     store.check()
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    with pytest.raises(StoreError, match="it is somebody else's"):
+    with pytest.raises(StoreError, match="another user owns it"):
         store.check()
 
 
 def test_a_file_that_is_mounted_is_refused(
     store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As containers do with single files: it cannot be replaced, and that is said beforehand."""
+    """A file that is mounted by itself, as in a container, is refused by `check`."""
     path.write_text("[a]\n")
     monkeypatch.setattr(os.path, "ismount", lambda each: each == path)
     with pytest.raises(StoreError, match="mount its folder"):
         store.check()
 
 
-def test_a_folder_that_cannot_be_flushed_is_told_of(
+def test_a_folder_that_cannot_be_flushed(
     store: SharedCredentialsFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key is there, but a power cut might undo that."""
+    """The error says that the key is written, but may be lost in a power cut."""
     flush = os.fsync
 
     def fail(handle: int) -> None:
@@ -341,7 +339,7 @@ def test_a_folder_that_cannot_be_flushed_is_told_of(
         flush(handle)
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreError, match="may not be on the disk: Input/output error"):
+    with pytest.raises(StoreError, match="may not be on disk: Input/output error"):
         store.write(new_key(), replacing=None)
     assert store.held() == new_key().access_key_id
 
@@ -349,31 +347,65 @@ def test_a_folder_that_cannot_be_flushed_is_told_of(
 def test_a_file_that_others_can_read_is_reported_and_closed(
     store: SharedCredentialsFile, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The advice says so until it is written anew."""
+    """The advice names a file that other users can read; the next write removes that permission."""
     path.write_text("[a]\nx = 1\n")
     path.chmod(0o644)
-    assert "others than its owner" in store.settle()
+    assert "let other users access it" in store.settle().text
     with caplog.at_level(logging.WARNING, "cwagent_iam"):
         store.write(new_key(), replacing=None)
-    assert "others than its owner" in caplog.text
+    assert "let other users access it" in caplog.text
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "others than its owner" not in store.settle()
+    assert "let other users access it" not in store.settle().text
 
 
-def test_the_agent_is_told_of_the_profile(path: Path, tmp_path: Path) -> None:
-    """With its settings at hand it is pointed there, and once that is so nothing is left to do."""
+def test_the_agent_is_pointed_at_the_profile(path: Path, tmp_path: Path) -> None:
+    """`settle` points the agent's settings at the profile once; then nothing is left to do."""
     config = CommonConfig(tmp_path / "common-config.toml")
-    told = SharedCredentialsFile(path, common_config=config)
-    assert isinstance(told, Companion)
-    told.check()
-    assert told.settle().startswith(f"Restart the agent this once: {config}")
+    pointing = SharedCredentialsFile(path, common_config=config)
+    pointing.check()
+    advice = pointing.settle()
+    assert advice.text.startswith(f"Restart the agent this once: {config}")
+    assert (advice.rereads, advice.redirected) == (True, True)
     assert not config.point_at(PROFILE, path)
-    assert told.settle() == ""
-    assert SharedCredentialsFile(path).settle().startswith("Restart the agent, unless")
+    assert pointing.settle() == Advice("", rereads=True, redirected=False)
+    advice = SharedCredentialsFile(path).settle()
+    assert advice.text.startswith("Restart the agent, unless")
+    assert (advice.rereads, advice.redirected) == (False, False)
 
 
-def test_the_region_is_seen_to_even_where_the_key_is_kept(path: Path) -> None:
-    """It is written when it was named later, and the key stays; without a key there is no need."""
+def test_protocols(store: SharedCredentialsFile) -> None:
+    """The store can be read back, and it knows about the agent that reads it."""
+    plain: KeyStore = store
+    assert isinstance(plain, ReadableKeyStore)
+    assert isinstance(plain, Companion)
+
+
+def test_secret(store: SharedCredentialsFile, path: Path) -> None:
+    """The secret that is read back is an object that shows a mask; without a key it is `None`."""
+    other = SharedCredentialsFile(path, profile="Other")
+    other.write(new_key(2), replacing=None)
+    assert store.secret() is None
+    secret = other.secret()
+    assert isinstance(secret, SecretAccessKey)
+    assert (secret.reveal(), repr(secret)) == (SECRET, "<secret access key>")
+    path.write_text("[Other]\naws_access_key_id = AKIA\n")
+    assert other.secret() is None
+
+
+def test_identity(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The identity has the host, the absolute path and the profile, and nothing else."""
+    monkeypatch.setattr("platform.node", lambda: "host")
+    monkeypatch.chdir(path.parent)
+    store = SharedCredentialsFile(path)
+    assert store.identity == f"host {path} {PROFILE}"
+    config = CommonConfig(path.with_name("common-config.toml"))
+    same = SharedCredentialsFile("credentials", region="eu-west-1", common_config=config)
+    assert same.identity == store.identity
+    assert SharedCredentialsFile(path, profile="Other").identity == f"host {path} Other"
+
+
+def test_a_region_that_is_given_later(path: Path) -> None:
+    """`settle` adds the Region to a profile that has a key, and changes nothing else."""
     SharedCredentialsFile(path).settle()
     assert not path.exists()
     SharedCredentialsFile(path).write(new_key(), replacing=None)
@@ -388,16 +420,25 @@ def test_the_region_is_seen_to_even_where_the_key_is_kept(path: Path) -> None:
     ]
 
 
-def test_a_rival_who_was_faster_keeps_the_place(store: SharedCredentialsFile) -> None:
-    """What is not what it is meant to replace stays."""
+def test_a_key_of_another_process_stays(store: SharedCredentialsFile) -> None:
+    """A write is refused if the profile no longer holds the key that is to be replaced."""
     store.write(new_key(1), replacing=None)
-    with pytest.raises(StoreError, match="by now"):
+    with pytest.raises(StoreError, match="another process has written"):
         store.write(new_key(2), replacing=None)
     assert store.held() == new_key(1).access_key_id
 
 
-def test_what_a_killed_writer_left_is_swept_up(store: SharedCredentialsFile, path: Path) -> None:
-    """A file that never took its place is taken away, others are not."""
+def test_a_secret_in_the_place_of_the_id(store: SharedCredentialsFile, path: Path) -> None:
+    """The error about another process does not quote what the file has as an id."""
+    swapped = f"[{store.profile}]\naws_access_key_id = hush\naws_secret_access_key = AKIA\n"
+    path.write_text(swapped, encoding="utf-8")
+    with pytest.raises(StoreError) as caught:
+        store.write(new_key(1), replacing=None)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_file_of_a_killed_writer_is_deleted(store: SharedCredentialsFile, path: Path) -> None:
+    """The next writer deletes the temporary file of a killed one, and no other file."""
     left = path.with_name(f".{path.name}.{'0f' * 8}.cwagent-iam")
     left.write_text("secret")
     path.with_name(".credentials.bak").write_text("mine")
@@ -408,7 +449,7 @@ def test_what_a_killed_writer_left_is_swept_up(store: SharedCredentialsFile, pat
 def test_a_full_disk_leaves_the_old_file(
     store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is lost, nothing is left over, and nothing of the secret is told."""
+    """On a full disk the old file stays, without a temporary file, and no frame has a secret."""
     store.write(new_key(1), replacing=None)
     size, another = path.stat().st_size, ["Another", "Secret"]
 
@@ -427,15 +468,15 @@ def test_a_full_disk_leaves_the_old_file(
     assert SECRET not in shown
 
 
-def test_a_busy_file_is_waited_for_only_so_long(store: SharedCredentialsFile, path: Path) -> None:
-    """Another writer at work is named, and nothing is written beside it."""
-    with WholeFile(path, 0).locked(), pytest.raises(StoreError, match="somebody else is writing"):
+def test_a_locked_file(store: SharedCredentialsFile, path: Path) -> None:
+    """A writer that does not get the lock in time raises; after it is released, it writes."""
+    with WholeFile(path, 0).locked(), pytest.raises(StoreError, match="still writing to it"):
         store.write(new_key(), replacing=None)
     store.write(new_key(), replacing=None)
 
 
 def test_a_writer_waits_for_the_other(path: Path) -> None:
-    """It goes on as soon as the other one has ended."""
+    """A writer writes as soon as the other one has released the lock."""
     store = SharedCredentialsFile(path)
     begun = threading.Event()
 
@@ -456,7 +497,7 @@ def test_a_writer_waits_for_the_other(path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs to be root")
 def test_the_file_still_belongs_to_the_agent(store: SharedCredentialsFile, path: Path) -> None:
-    """Root writes for an agent that runs as somebody else."""
+    """A file that root replaces keeps its owner, which may be the user of the agent."""
     path.write_text("[a]\n")
     shutil.chown(path, 12345, 54321)
     store.write(new_key(), replacing=None)
@@ -464,10 +505,10 @@ def test_the_file_still_belongs_to_the_agent(store: SharedCredentialsFile, path:
 
 
 @pytest.mark.parametrize("name", ["replace", "read"])
-def test_what_the_system_refuses_is_told(
+def test_an_error_of_the_system(
     name: str, store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its words, and the file is as it was."""
+    """The error has the message of the operating system, and the file stays."""
     path.write_text("[a]\n")
 
     def refuse(*_arguments: object) -> None:
@@ -488,7 +529,7 @@ def test_what_the_system_refuses_is_told(
 def test_an_interrupt_leaves_nothing_behind(
     step: str, store: SharedCredentialsFile, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It passes through, and what was begun is taken away."""
+    """An interrupt during a write is raised, and leaves no temporary file."""
 
     def interrupt(*_arguments: object) -> None:
         raise KeyboardInterrupt
@@ -499,29 +540,29 @@ def test_an_interrupt_leaves_nothing_behind(
     assert files_in(path.parent) == []
 
 
-def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
-    """What is no folder holds no file."""
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    """A path below a file is an error with the message of the operating system."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="Not a directory"):
         SharedCredentialsFile(tmp_path / "file" / "credentials").held()
 
 
 @pytest.mark.parametrize("value", ["A\n[b]", "A\nb"])
-def test_a_value_that_would_become_something_else_is_refused(value: str) -> None:
-    """Whatever is written is read again before it is kept."""
+def test_a_value_that_cannot_be_read_back_is_refused(value: str) -> None:
+    """A value that would be read as something else is refused."""
     with pytest.raises(UnfitError, match="cannot be changed"):
         with_key("[a]\n", PROFILE, {"aws_access_key_id": value})
 
 
 def write_many(path: Path, profile: str, count: int) -> None:
-    """What a process does that puts one key after the other into its own profile."""
+    """Write one key after the other to a profile, in another process."""
     store = SharedCredentialsFile(path, profile=profile)
     for number in range(count):
         store.write(new_key(number), replacing=store.held())
 
 
-def test_two_processes_at_once_lose_nothing(path: Path) -> None:
-    """Each finds the other's profile as that has left it."""
+def test_two_processes_lose_nothing(path: Path) -> None:
+    """Two processes that write simultaneously keep each other's profiles."""
     path.write_text("# kept\n[default]\nx = 1\n")
     work = [FORK.Process(target=write_many, args=(path, name, 20)) for name in ("One", "Two")]
     for each in work:
@@ -535,13 +576,13 @@ def test_two_processes_at_once_lose_nothing(path: Path) -> None:
 
 
 def write_for_ever(path: Path) -> None:
-    """What a process does until it is killed."""
+    """Write keys until the process is killed."""
     write_many(path, PROFILE, 10**9)
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.05, 0.08, 0.11])
 def test_a_kill_leaves_the_old_file_or_the_new_one(path: Path, moment: float) -> None:
-    """There is always a whole file, and the next writer is not locked out."""
+    """A killed writer leaves a complete file, and the next writer gets the lock."""
     store = SharedCredentialsFile(path, lock_timeout=0)
     path.write_text("# kept\n[default]\nx = 1\n")
     child = FORK.Process(target=write_for_ever, args=(path,))
@@ -558,15 +599,15 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(path: Path, moment: float) ->
 
 
 @pytest.mark.parametrize("profile", ["", " a", "a ", "a]", "a\nb", "DEFAULT", 'a"b', None])
-def test_a_profile_that_cannot_be_one_is_refused(profile: Any) -> None:
-    """Programs read such names in different ways."""
+def test_an_invalid_profile_is_refused(profile: Any) -> None:
+    """A name that programs read in different ways is refused."""
     with pytest.raises(IntentError, match="profile="):
         SharedCredentialsFile("credentials", profile=profile)
 
 
 @pytest.mark.parametrize("region", ["", "eu", "eu-west-1\nx = y", "default"])
-def test_a_region_that_cannot_be_one_is_refused(region: str) -> None:
-    """Nothing else gets into the file by it."""
+def test_an_invalid_region_is_refused(region: str) -> None:
+    """A Region that does not look like one is refused, so that it adds no other option."""
     with pytest.raises(IntentError, match="region="):
         SharedCredentialsFile("credentials", region=region)
 
@@ -585,47 +626,87 @@ def test_a_region_that_cannot_be_one_is_refused(region: str) -> None:
     ],
     ids=lambda arguments: "{}={!r}".format(*next(iter(arguments.items()))),
 )
-def test_other_nonsense_is_refused(arguments: Any) -> None:
-    """Where it is said, and not where it would matter."""
+def test_other_invalid_arguments_are_refused(arguments: Any) -> None:
+    """An invalid argument is refused when the store is constructed, and named."""
     with pytest.raises(IntentError, match=f"{next(iter(arguments))}="):
         SharedCredentialsFile(**{"path": "credentials"} | arguments)
 
 
 MASKS = {
     "repr": repr,
-    "str": str,
-    "format": "{:>40}".format,
-    "percent": lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - that is the test
+    "percent": lambda secret: "%r" % (secret,),  # noqa: UP031 - that is the test
+    "conversion": "{!r:>40}".format,
+    "list": lambda secret: str([secret]),
     "copy": lambda secret: repr(copy.copy(secret)),
     "deepcopy": lambda secret: repr(copy.deepcopy([secret])),
     "asdict": lambda secret: repr(attrs.asdict(attrs.evolve(new_key(), secret=secret))),
     "the key": lambda secret: repr(attrs.evolve(new_key(), secret=secret)),
+    "str of the key": lambda secret: str(attrs.evolve(new_key(), secret=secret)),
 }
 
 
 @pytest.mark.parametrize("show", MASKS.values(), ids=MASKS)
-def test_a_secret_shows_a_mask(show: Any) -> None:
-    """Whatever shows it does not show it."""
+def test_the_repr_of_a_secret_is_a_mask(show: Any) -> None:
+    """The repr of a secret, and of anything that holds it, shows a mask."""
     shown = show(SecretAccessKey(SECRET))
     assert SECRET not in shown
     assert "<secret access key>" in shown
 
 
+CONVERSIONS = {
+    "str": str,
+    "format": "{}".format,
+    "format with a width": "{:>40}".format,
+    "f-string": lambda secret: f"{secret}",
+    "f-string with a conversion": lambda secret: f"{secret!s}",
+    "percent": lambda secret: "%s" % (secret,),  # noqa: UP031 - that is the test
+    "print": lambda secret: print(secret, file=io.StringIO()),
+    "JSON": json.dumps,
+    "JSON with a default": lambda secret: json.dumps({"s": secret}, default=str),
+    "JSON of the key": lambda secret: json.dumps(
+        attrs.asdict(attrs.evolve(new_key(), secret=secret)), default=str
+    ),
+    "concatenation": lambda secret: "" + secret,
+}
+
+
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+def test_a_secret_is_not_converted(convert: Any) -> None:
+    """Any conversion to text raises, so that a mask is never stored in place of the secret."""
+    with pytest.raises(TypeError) as caught:
+        convert(SecretAccessKey(SECRET))
+    assert SECRET not in str(caught.value)
+
+
+def test_the_error_of_a_conversion() -> None:
+    """The error of a conversion names the method that returns the secret."""
+    with pytest.raises(TypeError, match=r"cannot be converted: call reveal\(\)"):
+        str(SecretAccessKey(SECRET))
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_secret_is_not_pickled(protocol: int) -> None:
-    """Neither alone nor as a part of something."""
+    """A secret cannot be pickled, neither alone nor in a key."""
     for each in (SecretAccessKey(SECRET), new_key()):
-        with pytest.raises(TypeError, match="cannot be pickled"):
+        with pytest.raises(TypeError, match="cannot be converted"):
             pickle.dumps(each, protocol)
 
 
-def test_a_forgotten_secret_is_nowhere() -> None:
-    """What still refers to it has nothing to tell."""
+def test_a_secret_has_no_state() -> None:
+    """A secret does not hand out its state, as other serialisers ask for it."""
+    state: Any = SecretAccessKey(SECRET)
+    with pytest.raises(TypeError, match="cannot be converted"):
+        state.__getstate__()
+    assert not hasattr(state, "__dict__")
+
+
+def test_a_forgotten_secret() -> None:
+    """After `forget`, no copy of the object reveals the secret, and none refers to it."""
     secret = SecretAccessKey("forgotten")
     assert secret.reveal() == "forgotten"
     same = copy.deepcopy(secret)
     secret.forget()
     for each in (secret, same):
-        with pytest.raises(LookupError):
+        with pytest.raises(LookupError, match="is forgotten"):
             each.reveal()
-    assert "forgotten" not in map(str, gc.get_referents(secret))
+    assert "forgotten" not in map(repr, gc.get_referents(secret))

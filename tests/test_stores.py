@@ -1,4 +1,4 @@
-"""Stores as they are found, made by hand or by other tools, and arguments that make no sense."""
+"""Stores that exist already, created by hand or by other tools, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cwagent_iam import (
     SharedCredentialsFile,
     StoreError,
 )
-from cwagent_iam.credentials import SecretAccessKey
 from cwagent_iam.errors import IntentError
+from cwagent_iam.key_stores import Advice, SecretAccessKey
 from cwagent_iam.testing import sandbox
 
 if TYPE_CHECKING:
@@ -32,30 +32,30 @@ if TYPE_CHECKING:
 
 
 def key(number: int) -> NewAccessKey:
-    """A key of the user Ann."""
+    """Return a key of the user Ann."""
     secret = SecretAccessKey(f"secret/{number}")
     return NewAccessKey(access_key_id=f"AKIA{number:016}", user_name="Ann", secret=secret)
 
 
 @pytest.fixture
 def session() -> Iterator[boto3.Session]:
-    """An account in memory."""
+    """A session of an account in memory."""
     with sandbox() as session:
         yield session
 
 
 # --- arguments ------------------------------------------------------------------------------------
 
-NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
+INVALID: dict[str, tuple[Callable[[], object], str]] = {
     "no path": (lambda: SharedCredentialsFile(None), "path"),
     "empty path": (lambda: SharedCredentialsFile(""), "path"),
-    "home of nobody": (lambda: SharedCredentialsFile("~nobody-of-that-name/x"), "path"),
+    "home of an unknown user": (lambda: SharedCredentialsFile("~nobody-of-that-name/x"), "path"),
     "no profile": (lambda: SharedCredentialsFile("x", profile=None), "profile"),  # type: ignore[arg-type]
     "DEFAULT": (lambda: SharedCredentialsFile("x", profile="DEFAULT"), "profile"),
     "region": (lambda: SharedCredentialsFile("x", region="Ireland"), "region"),
     "time": (lambda: SharedCredentialsFile("x", lock_timeout="1"), "lock_timeout"),  # type: ignore[arg-type]
     "endless time": (lambda: CommonConfig("x", lock_timeout=float("inf")), "lock_timeout"),
-    "truth as a time": (lambda: CommonConfig("x", lock_timeout=True), "lock_timeout"),
+    "bool as a time": (lambda: CommonConfig("x", lock_timeout=True), "lock_timeout"),
     "negative time": (lambda: CommonConfig("x", lock_timeout=-1), "lock_timeout"),
     "path of settings": (lambda: CommonConfig(7), "path"),
     "settings": (
@@ -64,17 +64,17 @@ NONSENSE: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "no secret": (lambda: SecretsManagerSecret(None), "name"),  # type: ignore[arg-type]
     "blank in a secret": (lambda: SecretsManagerSecret("a b"), "name"),
-    "key of KMS": (lambda: SecretsManagerSecret("a", kms_key_id=""), "kms_key_id"),
+    "empty KMS key": (lambda: SecretsManagerSecret("a", kms_key_id=""), "kms_key_id"),
     "no parameter": (lambda: ParameterStoreSecret(5), "name"),  # type: ignore[arg-type]
     "blank in a parameter": (lambda: ParameterStoreSecret("/a b"), "name"),
     "number for KMS": (lambda: ParameterStoreSecret("/a", kms_key_id=1), "kms_key_id"),  # type: ignore[arg-type]
 }
 
 
-@pytest.mark.parametrize("name", NONSENSE)
-def test_nonsense_is_refused_where_a_store_is_named(name: str) -> None:
-    """Before anything is asked for, with the name of the argument."""
-    make, argument = NONSENSE[name]
+@pytest.mark.parametrize("name", INVALID)
+def test_an_invalid_argument_is_refused(name: str) -> None:
+    """A store refuses an invalid argument when it is constructed, and names the argument."""
+    make, argument = INVALID[name]
     with pytest.raises(IntentError) as caught:
         make()
     assert [problem.argument for problem in caught.value.problems] == [argument]
@@ -84,7 +84,7 @@ def test_nonsense_is_refused_where_a_store_is_named(name: str) -> None:
 
 
 def test_a_secret_without_a_value_gets_its_first(session: boto3.Session) -> None:
-    """Other tools make a secret first, and leave the value to somebody else."""
+    """A secret that another tool has created without a value can be written, and written again."""
     client: Any = session.client("secretsmanager")
     client.create_secret(Name="agent")
     store = SecretsManagerSecret("agent", session=session)
@@ -96,10 +96,8 @@ def test_a_secret_without_a_value_gets_its_first(session: boto3.Session) -> None
     assert store.held() == key(2).access_key_id
 
 
-def test_of_two_who_write_a_secret_without_a_value_the_second_is_refused(
-    session: boto3.Session,
-) -> None:
-    """The first value becomes the current one, which the second does not know of."""
+def test_of_two_first_values_the_later_one_is_refused(session: boto3.Session) -> None:
+    """If two processes write the first value, AWS refuses the later one as the current version."""
     client: Any = session.client("secretsmanager")
     client.create_secret(Name="agent")
     store = SecretsManagerSecret("agent", session=session)
@@ -117,74 +115,79 @@ def test_of_two_who_write_a_secret_without_a_value_the_second_is_refused(
     assert store.held() == key(2).access_key_id
 
 
-def refusing(session: boto3.Session, *events: str) -> None:
-    """Let AWS refuse operations before they are done, or after."""
+def refusing(session: boto3.Session, *events: str) -> list[str]:
+    """Let AWS refuse operations, before or after it carries them out; return a list of them.
+
+    Stores keep their clients, and a client has the handlers that its session had before.
+    """
+    refused: list[str] = []
 
     def refuse(model: Any, **_event: object) -> None:
+        refused.append(model.name)
         raise ClientError({"Error": {"Code": "Denied", "Message": "no"}}, model.name)
 
     for event in events:
         session.events.register(event, refuse)
+    return refused
 
 
-def test_a_secret_that_nobody_may_describe_cannot_be_read(session: boto3.Session) -> None:
-    """Whether it is there is not known then."""
+def test_a_secret_that_may_not_be_described_cannot_be_read(session: boto3.Session) -> None:
+    """If DescribeSecret is denied, the error says so: whether the secret exists is unknown."""
     refusing(session, "before-call.secretsmanager.DescribeSecret")
     with pytest.raises(StoreError, match="DescribeSecret failed: Denied: no"):
         SecretsManagerSecret("agent", session=session).held()
 
 
-REFUSED_THOUGH_DONE: dict[str, tuple[str, Any, int]] = {
-    "secret made": ("secretsmanager.CreateSecret", SecretsManagerSecret, 1),
+REFUSED_ALTHOUGH_DONE: dict[str, tuple[str, Any, int]] = {
+    "secret created": ("secretsmanager.CreateSecret", SecretsManagerSecret, 1),
     "secret changed": ("secretsmanager.UpdateSecretVersionStage", SecretsManagerSecret, 2),
     "parameter": ("ssm.PutParameter", ParameterStoreSecret, 1),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED_THOUGH_DONE)
-def test_a_write_that_was_done_is_done(session: boto3.Session, name: str) -> None:
-    """A request that is repeated after a lost reply is refused; what is read then counts."""
-    event, kind, number = REFUSED_THOUGH_DONE[name]
-    store = kind("agent", session=session)
+@pytest.mark.parametrize("name", REFUSED_ALTHOUGH_DONE)
+def test_a_write_that_was_carried_out_counts(session: boto3.Session, name: str) -> None:
+    """A refused write is a success if a read shows the key: its reply may have been lost."""
+    event, kind, number = REFUSED_ALTHOUGH_DONE[name]
     if number > 1:
-        store.write(key(1), replacing=None)
-    refusing(session, f"after-call.{event}")
+        kind("agent", session=session).write(key(1), replacing=None)
+    refused = refusing(session, f"after-call.{event}")
+    store = kind("agent", session=session)
     store.write(key(number), replacing=key(1).access_key_id if number > 1 else None)
-    assert store.held() == key(number).access_key_id
+    assert (store.held(), refused) == (key(number).access_key_id, [event.split(".")[1]])
 
 
 @pytest.mark.parametrize("kind", [SecretsManagerSecret, ParameterStoreSecret])
 def test_a_write_that_was_refused_is_an_error(session: boto3.Session, kind: Any) -> None:
-    """Nothing is there then."""
+    """A write that AWS refuses raises without AWS's words, and the store holds no key."""
     refusing(session, "before-call.secretsmanager.CreateSecret", "before-call.ssm.PutParameter")
     store = kind("agent", session=session)
-    with pytest.raises(StoreError, match="failed: Denied: no"):
+    with pytest.raises(StoreError, match=r"failed: Denied$"):
         store.write(key(1), replacing=None)
     assert store.held() is None
 
 
 @pytest.mark.parametrize("kind", [SecretsManagerSecret, ParameterStoreSecret])
-def test_the_first_error_is_told(session: boto3.Session, kind: Any) -> None:
-    """Where it cannot be read any more what came of a write, that is not what went wrong first."""
-    events = ("secretsmanager.CreateSecret", "ssm.PutParameter")
-    store = kind("agent", session=session)
+def test_the_first_error_is_raised(session: boto3.Session, kind: Any) -> None:
+    """If the read after a refused write fails too, the error is that of the write."""
+    failed: list[str] = []
 
     def refuse(model: Any, **_event: object) -> None:
-        reads = ("before-call.secretsmanager.GetSecretValue", "before-call.ssm.GetParameter")
-        refusing(session, *reads)
-        raise ClientError({"Error": {"Code": "First", "Message": "no"}}, model.name)
+        if failed or model.name in {"CreateSecret", "PutParameter"}:
+            failed.append(model.name)
+            raise ClientError({"Error": {"Code": "Denied", "Message": "no"}}, model.name)
 
-    for event in events:
-        session.events.register(f"before-call.{event}", refuse)
-    with pytest.raises(StoreError, match="failed: First"):
-        store.write(key(1), replacing=None)
+    session.events.register("before-call", refuse)
+    with pytest.raises(StoreError, match=r"(CreateSecret|PutParameter) failed: Denied"):
+        kind("agent", session=session).write(key(1), replacing=None)
+    assert [name.startswith("Get") for name in failed] == [False, True]
 
 
 # --- Parameter Store ------------------------------------------------------------------------------
 
 
 def test_a_parameter_that_is_not_encrypted_is_refused(session: boto3.Session) -> None:
-    """AWS could not turn it into one that is, and the secret in it is for all to read."""
+    """A parameter of the type String is refused: AWS does not encrypt it."""
     client: Any = session.client("ssm")
     client.put_parameter(Name="agent", Value="x", Type="String")
     with pytest.raises(StoreError, match="it is a String, which is not encrypted"):
@@ -192,22 +195,20 @@ def test_a_parameter_that_is_not_encrypted_is_refused(session: boto3.Session) ->
 
 
 @pytest.mark.parametrize("repeats", [0, 1])
-def test_a_version_too_many_is_a_rivals_unless_it_was_repeated(
-    session: boto3.Session, repeats: int
-) -> None:
-    """Parameter Store lets the later one win, and tells only by the number of the version."""
-    store = ParameterStoreSecret("agent", session=session)
-    store.write(key(1), replacing=None)
+def test_a_version_in_between_is_of_another_process(session: boto3.Session, repeats: int) -> None:
+    """A skipped version number shows another write, unless the client repeated the request."""
+    ParameterStoreSecret("agent", session=session).write(key(1), replacing=None)
 
     def count(parsed: dict[str, Any], **_event: object) -> None:
         parsed["Version"] += 1
         parsed["ResponseMetadata"]["RetryAttempts"] = repeats
 
     session.events.register("after-call.ssm.PutParameter", count)
+    store = ParameterStoreSecret("agent", session=session)
     if repeats:
         store.write(key(2), replacing=key(1).access_key_id)
         return
-    with pytest.raises(StoreError, match="somebody else has written to it meanwhile"):
+    with pytest.raises(StoreError, match="another process has written to it meanwhile"):
         store.write(key(2), replacing=key(1).access_key_id)
 
 
@@ -215,37 +216,37 @@ def test_a_version_too_many_is_a_rivals_unless_it_was_repeated(
 
 
 @pytest.mark.parametrize("secret", ["", "aws_secret_access_key =\n"], ids=["none", "empty"])
-def test_an_id_without_a_secret_is_no_key(tmp_path: Path, secret: str) -> None:
-    """It serves nobody, so that a new key takes its place."""
+def test_an_id_without_a_secret_is_not_a_key(tmp_path: Path, secret: str) -> None:
+    """A profile without a secret holds no key, so that a new key is written to it."""
     path = tmp_path / "credentials"
     path.write_text(f"[AmazonCloudWatchAgent]\naws_access_key_id = AKIA\n{secret}")
     store = SharedCredentialsFile(path)
-    assert store.held() is None
+    assert (store.held(), store.secret()) == (None, None)
     store.write(key(1), replacing=None)
     assert store.held() == key(1).access_key_id
 
 
 @pytest.mark.parametrize("option", ["sso_session", "web_identity_token_file", "source_profile"])
 def test_a_profile_of_other_credentials_is_refused(tmp_path: Path, option: str) -> None:
-    """They would go before the key."""
+    """A profile with other credentials is refused: programs would prefer them to the key."""
     path = tmp_path / "credentials"
     path.write_text(f"[AmazonCloudWatchAgent]\n{option} = x\n")
-    with pytest.raises(StoreError, match=f"has {option}: somebody else writes to it"):
+    with pytest.raises(StoreError, match=f"has {option}, for other credentials"):
         SharedCredentialsFile(path).check()
 
 
-def test_a_file_that_is_closed_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever it is written for, whoever reads it by the rights of a group cannot any more."""
+def test_removed_permissions_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Any write removes the permissions of other users from the file, and logs a warning."""
     path = tmp_path / "credentials"
     SharedCredentialsFile(path).write(key(1), replacing=None)
     path.chmod(0o640)
     SharedCredentialsFile(path, region="eu-west-1").settle()
     assert stat.S_IMODE(path.stat().st_mode) == (0o600 if os.name == "posix" else 0o666)
-    assert ("that ends now" in caplog.text) == (os.name == "posix")
+    assert ("the next write removes these" in caplog.text) == (os.name == "posix")
 
 
 def test_a_region_may_come_later(tmp_path: Path) -> None:
-    """The profile gets it when the store is settled, and nothing else changes."""
+    """`settle` adds a Region that is given later to the profile, and changes nothing else."""
     path = tmp_path / "credentials"
     path.write_text("# mine\n[a]\nx = 1\n")
     SharedCredentialsFile(path).write(key(1), replacing=None)
@@ -258,46 +259,54 @@ def test_a_region_may_come_later(tmp_path: Path) -> None:
     )
 
 
-def test_the_agent_is_to_be_started_again_once(tmp_path: Path) -> None:
-    """When it has just been told where the file is, and not any more afterwards."""
+def test_the_agent_is_restarted_once(tmp_path: Path) -> None:
+    """`settle` advises a restart only when it has just pointed the agent at the profile."""
     config = CommonConfig(tmp_path / "common-config.toml")
     store = SharedCredentialsFile(tmp_path / "credentials", common_config=config)
     store.write(key(1), replacing=None)
-    assert store.settle() == (
-        f"Restart the agent this once: {config} has just been pointed at the profile."
-    )
-    assert store.settle() == ""
+    text = f"Restart the agent this once: {config} has just been pointed at the profile."
+    assert store.settle() == Advice(text, redirected=True)
+    assert store.settle() == Advice()
+
+
+def test_an_agent_that_finds_the_file_itself_does_not_reread_it(tmp_path: Path) -> None:
+    """Without `common_config`, each new key needs a restart, which the advice says."""
+    store = SharedCredentialsFile(tmp_path / "credentials")
+    store.write(key(1), replacing=None)
+    advice = store.settle()
+    assert advice.text.startswith("Restart the agent, unless")
+    assert (advice.rereads, advice.redirected) == (False, False)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such folders")
-def test_a_file_that_may_be_planted_is_refused(
+def test_a_file_of_another_user_in_a_shared_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder for all, such as /tmp, the new file would go to whoever made the old one."""
+    """In a folder such as /tmp, a file of another user is refused: its owner would get the key."""
     path = tmp_path / "credentials"
     path.write_text("")
     tmp_path.chmod(0o1777)
     SharedCredentialsFile(path).check()
     other = os.geteuid() + 1
     monkeypatch.setattr("os.geteuid", lambda: other)
-    with pytest.raises(StoreError, match="anybody may put files into its folder"):
+    with pytest.raises(StoreError, match="another user owns it"):
         SharedCredentialsFile(path).check()
     SharedCredentialsFile(tmp_path / "new").check()
 
 
 def test_a_file_that_is_mounted_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a container: it could be written, and not be replaced."""
+    """A file that is mounted by itself, as in a container, is refused: it cannot be replaced."""
     path = tmp_path / "credentials"
     path.write_text("")
     monkeypatch.setattr("os.path.ismount", path.__eq__)
-    with pytest.raises(StoreError, match="it is mounted by itself"):
+    with pytest.raises(StoreError, match="it is a mount point"):
         SharedCredentialsFile(path).check()
 
 
 def test_an_interrupt_leaves_no_copy_of_the_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even in the moment when the new file takes the place of the old one."""
+    """An interrupt while the file is replaced leaves only the lock file behind."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -310,10 +319,10 @@ def test_an_interrupt_leaves_no_copy_of_the_secret(
 
 @pytest.mark.parametrize(("code", "told"), [(errno.EIO, True), (errno.EINVAL, False)])
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not flushed there")
-def test_a_folder_that_cannot_be_flushed_is_told(
+def test_a_folder_that_cannot_be_flushed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, *, told: bool
 ) -> None:
-    """The file is replaced, and the error does not say otherwise; some systems cannot do it."""
+    """The error says that the file is replaced; there is none if folders cannot be flushed."""
     flush = os.fsync
 
     def refuse(handle: int) -> None:
@@ -323,7 +332,7 @@ def test_a_folder_that_cannot_be_flushed_is_told(
 
     monkeypatch.setattr("os.fsync", refuse)
     store = SharedCredentialsFile(tmp_path / "credentials")
-    error = pytest.raises(StoreError, match="it is replaced, but may not be on the disk")
+    error = pytest.raises(StoreError, match="it is replaced, but may not be on disk")
     with error if told else contextlib.nullcontext():
         store.write(key(1), replacing=None)
     assert store.held() == key(1).access_key_id
@@ -334,7 +343,7 @@ def test_a_folder_that_cannot_be_flushed_is_told(
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
 def test_settings_keep_their_mode(tmp_path: Path, mode: int) -> None:
-    """A proxy's password may be in them."""
+    """The mode of the agent's settings stays: they may hold the password of a proxy."""
     path = tmp_path / "common-config.toml"
     path.write_text('[proxy]\nhttp_proxy = "http://joe:pass@proxy"\n')
     path.chmod(mode)
@@ -343,7 +352,7 @@ def test_settings_keep_their_mode(tmp_path: Path, mode: int) -> None:
 
 
 def test_settings_keep_their_line_ends(tmp_path: Path) -> None:
-    """Those of Windows too."""
+    """The line ends of Windows stay, and new lines have them too."""
     path = tmp_path / "common-config.toml"
     path.write_bytes(b"# mine\r\n[ssl]\r\n")
     CommonConfig(path).point_at("p", tmp_path / "credentials")
@@ -353,7 +362,7 @@ def test_settings_keep_their_line_ends(tmp_path: Path) -> None:
 
 
 def test_settings_with_a_byte_order_mark_are_refused(tmp_path: Path) -> None:
-    """Editors on Windows may put one; the error says so."""
+    """The error says that the settings begin with a byte order mark, as some editors write it."""
     path = tmp_path / "common-config.toml"
     path.write_bytes(b"\xef\xbb\xbf[ssl]\n")
     with pytest.raises(StoreError, match="it begins with a byte order mark"):
@@ -361,7 +370,7 @@ def test_settings_with_a_byte_order_mark_are_refused(tmp_path: Path) -> None:
 
 
 def test_settings_in_another_encoding_are_refused(tmp_path: Path) -> None:
-    """TOML is UTF-8, and bytes that are not would not survive."""
+    """Settings that are not UTF-8 are refused and stay unchanged, because TOML is UTF-8."""
     path = tmp_path / "common-config.toml"
     path.write_bytes(b"# caf\xe9\n")
     with pytest.raises(StoreError, match="UnicodeDecodeError"):

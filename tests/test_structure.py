@@ -25,7 +25,7 @@ ROOMS = [
     "state",
     "limits",
     "visibility",
-    "keys",
+    "key_stores",
     "requests",
     "changes",
     "events",
@@ -34,11 +34,13 @@ ROOMS = [
     "remover",
     "observing",
     "reconcile",
+    "access_keys",
     "aws",
     "propagation",
     "executor",
     "ec2",
-    "credentials",
+    "stores",
+    "rotation",
     "api",
     "testing",
 ]
@@ -47,7 +49,7 @@ FIRST_HAND = ROOMS.index("aws")
 IMPURE = {
     *("boto3", "botocore", "moto", "s3transfer", "tenacity", "urllib3"),
     *("asyncio", "concurrent", "multiprocessing", "queue", "sched", "signal", "threading"),
-    *("datetime", "random", "secrets", "time", "uuid"),
+    *("random", "secrets", "time", "uuid"),
     *("io", "os", "pathlib", "shutil", "socket", "subprocess", "tempfile", "logging"),
 }
 PRAGMAS = 5
@@ -133,6 +135,17 @@ def module_of(imported: str, modules: set[str]) -> str:
 def test_above_the_line_there_is_no_sdk_clock_thread_or_chance(name: str) -> None:
     """Rooms that decide import nothing that reaches out of the process or changes by itself."""
     assert not {each.split(".")[0] for each in imports_of(MODULES[name])} & IMPURE
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_above_the_line_nothing_asks_what_time_it_is(name: str) -> None:
+    """Rooms that decide are given the time; of dates they only write and read the text."""
+    calls = (
+        node.func.attr
+        for node in ast.walk(ast.parse(PURE[name].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    )
+    assert not {"now", "today", "utcnow"}.intersection(calls)
 
 
 def test_nobody_imports_what_is_for_tests() -> None:

@@ -21,7 +21,7 @@ from cwagent_iam.aws.clients import Clients
 from cwagent_iam.executor import threads
 from cwagent_iam.executor.threads import run_in_threads
 from cwagent_iam.executor.transport import Transport
-from cwagent_iam.requests import Interrupted, Refusal, Reply, Request, Unsent
+from cwagent_iam.requests import Refusal, Reply, Request, Unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -89,10 +89,17 @@ class Scene:
     client: ScriptedClient
     transport: Transport
     waits: list[tuple[str, float]]
+    requests: list[Request] = attrs.field(factory=list)
 
     def send(self, operation: str = "DeleteRole", roles: Iterable[str] = "A") -> Sequence[Any]:
         """Send *operation* for each role."""
-        return self.transport.send([Request(operation, {"RoleName": role}) for role in roles])
+        self.requests = [Request(operation, {"RoleName": role}) for role in roles]
+        return self.transport.send(self.requests)
+
+    @property
+    def outcomes(self) -> Sequence[Any]:
+        """The outcomes that have come of the last `send`."""
+        return self.transport.outcomes_of(self.requests)
 
 
 def scene(time: VirtualTime, *, answered: bool = True, **options: Any) -> Scene:
@@ -395,10 +402,10 @@ class TestInterrupts:
         """Outcomes tell replies, requests in flight, and unsent requests apart."""
         interrupt = KeyboardInterrupt()
         it = scene(virtual_time, A=[DONE], B=[interrupt], C=[DONE])
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(KeyboardInterrupt) as caught:
             it.send(roles="ABC")
-        back, in_flight, unsent = caught.value.outcomes
-        assert caught.value.__cause__ is interrupt
+        back, in_flight, unsent = it.outcomes
+        assert caught.value is interrupt
         assert isinstance(back, Reply)
         assert isinstance(in_flight, Refusal)
         assert (in_flight.unacknowledged, in_flight.transient, unsent) == (True, None, None)
@@ -407,18 +414,32 @@ class TestInterrupts:
     def test_while_reading(self, virtual_time: VirtualTime) -> None:
         """A read that was in flight has carried out nothing."""
         it = scene(virtual_time, A=[KeyboardInterrupt()])
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(KeyboardInterrupt):
             it.send("GetRole")
-        (refusal,) = caught.value.outcomes
+        (refusal,) = it.outcomes
         assert isinstance(refusal, Refusal)
         assert not refusal.unacknowledged
+
+    def test_after_the_last_reply(self, virtual_time: VirtualTime) -> None:
+        """The outcomes of a `send` that has ended are known until the next one."""
+        it = scene(virtual_time, A=[DONE], B=[THROTTLED, DONE])
+        outcomes = it.send(roles="AB")
+        assert it.outcomes == outcomes
+
+    def test_other_requests(self, virtual_time: VirtualTime) -> None:
+        """Requests that were not sent last have no outcomes, also if they are equal."""
+        it = scene(virtual_time, A=[DONE], B=[DONE])
+        it.send(roles="AB")
+        assert it.transport.outcomes_of([*it.requests]) == (None, None)
+        before = Transport(it.transport.clients, it.transport.propagation, lambda *_: None)
+        assert before.outcomes_of(it.requests[:1]) == (None,)
 
     def test_while_sending_again(self, virtual_time: VirtualTime) -> None:
         """Attempts before the one in flight count."""
         it = scene(virtual_time, A=[THROTTLED, SystemExit()])
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(SystemExit):
             it.send("CreateRole")
-        (refusal,) = caught.value.outcomes
+        (refusal,) = it.outcomes
         assert isinstance(refusal, Refusal)
         assert (refusal.attempts, refusal.unacknowledged) == (2, True)
 
@@ -427,7 +448,7 @@ class TestInterrupts:
     def test_between_rounds(
         self, virtual_time: VirtualTime, where: str, error: BaseException
     ) -> None:
-        """An exception between two rounds comes with the outcomes of the first."""
+        """After an exception between two rounds, the outcomes of the first are known."""
         it = scene(virtual_time, A=[DONE], B=[THROTTLED, DONE])
         calls = itertools.count()
 
@@ -441,10 +462,10 @@ class TestInterrupts:
         else:
             settings: dict[str, Any] = {where: fail}
             it.transport.propagation = attrs.evolve(it.transport.propagation, **settings)
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(type(error)) as caught:
             it.send(roles="AB")
-        done, throttled = caught.value.outcomes
-        assert caught.value.__cause__ is error
+        done, throttled = it.outcomes
+        assert caught.value is error
         assert isinstance(done, Reply)
         assert isinstance(throttled, Refusal)
         assert (throttled.transient, throttled.unacknowledged) == ("throttled", False)
@@ -592,11 +613,10 @@ class TestThreads:
         client.meta.events.register_first("before-send.iam", pause)
         transport = Transport(Clients(iam=client), Propagation(max_in_flight=2), lambda *_: None)
         requests = [Request.of("DeleteRole", RoleName=role) for role in "ABCDEF"]
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(KeyboardInterrupt):
             transport.send(requests)
         released.set()
-        outcomes = caught.value.outcomes
-        assert isinstance(caught.value.__cause__, KeyboardInterrupt)
+        outcomes = transport.outcomes_of(requests)
         in_flight = [each for each in outcomes if isinstance(each, Refusal)]
         assert 1 <= len(in_flight) <= 2
         assert all(each.unacknowledged for each in in_flight)

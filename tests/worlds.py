@@ -12,7 +12,7 @@ from cwagent_iam import ADMIN_POLICY, SERVER_POLICY, CustomerManagedPolicy, Inli
 from cwagent_iam.documents import Document
 from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.policies import ManagedPolicy
-from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, State, User
+from cwagent_iam.state import MANAGED_TAG, InstanceProfile, Role, SeenKey, State, User
 from cwagent_iam.trust import CrossAccount
 from tests.trusts import trusts_in
 
@@ -28,6 +28,7 @@ World: TypeAlias = tuple[State, State]
 """A desired state, and what was observed."""
 
 ACCOUNT, ELSEWHERE = "123456789012", "210987654321"
+A_KEY = SeenKey(access_key_id="AKIA", active=True, created=0.0)
 OWN = ManagedPolicy("own", "/team/", ACCOUNT, "aws")
 OWN_ELSEWHERE = ManagedPolicy("own", "/team/", ELSEWHERE, "aws")
 OWN_AT_THE_ROOT = ManagedPolicy("own", "/", ACCOUNT, "aws")
@@ -221,7 +222,7 @@ def found(draw: DrawFn, desired: State) -> State:
             case Role():
                 entities.append(draw(found_role(wanted, known)))
             case User():
-                keys = draw(st.sampled_from([frozenset[str](), frozenset({"AKIA"})]))
+                keys = draw(st.sampled_from([(), (A_KEY,)]))
                 user = User(access_keys=keys, **draw(found_policies(wanted)), **known)
                 entities.append(user)
             case InstanceProfile():

@@ -57,6 +57,17 @@ class IAMClient(Protocol):
         """Return a user."""
 
 
+class STSClient(Protocol):
+    """A client for STS, such as a boto3 client; its endpoint and settings are used."""
+
+    @property
+    def meta(self) -> Any:
+        """The metadata of the client; its endpoint, Region and partition are used."""
+
+    def get_caller_identity(self) -> Mapping[str, Any]:
+        """Return who signs."""
+
+
 class AWSSession(Protocol):
     """A session that builds clients, such as a `boto3.Session`."""
 
@@ -84,43 +95,55 @@ class Clients:
         iam: A client for IAM to use unaltered. Default: a client built from *session*.
         ec2: A client for EC2 to use unaltered. Default: a client built from *session*.
         max_in_flight: The largest number of requests that share a client. Default: 8.
+        sts: A client for STS to use unaltered. A client for STS with other credentials is built
+            with its endpoint and settings.
     """
 
     session: AWSSession | None = None
     iam: IAMClient | None = None
     ec2: Any = None
     max_in_flight: int = 8
-    _built: dict[str, Any] = attrs.field(factory=dict, init=False)
+    sts: Any = None
+    _built: dict[tuple[str, str], Any] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep the clients that were handed in."""
-        handed = {"iam": self.iam, "ec2": self.ec2}
-        self._built |= {service: client for service, client in handed.items() if client is not None}
+        handed = {"iam": self.iam, "ec2": self.ec2, "sts": self.sts}
+        self._built |= {
+            (service, ""): client for service, client in handed.items() if client is not None
+        }
 
-    def of(self, service: Service) -> Any:
+    def of(self, service: Service, region: str = "") -> Any:
         """Return the client for a service; build it at first use.
+
+        Args:
+            service: The service.
+            region: The Region. Default: that of the session, or of the client that was handed in.
 
         Raises:
             IntentError: If EC2's Region or account is unknown: only `iam` was handed in, or the
                 session has no Region.
             Exception: As boto3 raises it, if the session's settings are incomplete.
         """
-        if service not in self._built:
+        place = service, region
+        if place not in self._built:
             if service == "ec2" and self.iam is not None and self.session is None:
                 raise _unknown_ec2()
             try:
-                self._built[service] = self.build(service)
+                self._built[place] = self.build(service, region)
             except NoRegionError:
                 if service == "ec2":
                     raise _unknown_ec2() from None
                 raise
-        return self._built[service]
+        return self._built[place]
 
-    def build(self, service: Service, **credentials: str) -> Any:
+    def build(self, service: Service, region: str = "", **credentials: str) -> Any:
         """Build a new client for *service* that signs with *credentials*.
 
         Args:
             service: The service.
+            region: The Region. Default: that of the session, or of `iam`. Ignored if an `sts` was
+                handed in whose endpoint is an emulator's.
             credentials: ``aws_access_key_id`` and ``aws_secret_access_key``. Default: the
                 credentials that the other clients sign with.
 
@@ -128,13 +151,23 @@ class Clients:
             Exception: As boto3 raises it.
         """
         with _building:
+            options = {"region_name": region, **credentials} if region else credentials
+            if service == "sts" and self.sts is not None:
+                meta = self.sts.meta
+                own = {"region_name": meta.region_name, **credentials}
+                if not region or _is_emulator(self.sts):
+                    return self._build_beside(self.sts, service, own, meta.endpoint_url)
+                return self._build_beside(self.sts, service, options, None)
             if self.iam is None:
                 session = self.session or boto3
-                return session.client(service, config=self._config(), **credentials)
-            return self._build_beside(self.iam, service, credentials)
+                return session.client(service, config=self._config(), **options)
+            endpoint = self.iam.meta.endpoint_url if _is_emulator(self.iam) else None
+            return self._build_beside(self.iam, service, options, endpoint)
 
-    def _build_beside(self, iam: Any, service: Service, credentials: dict[str, str]) -> Any:
-        """Build a side client of *iam*.
+    def _build_beside(
+        self, iam: Any, service: Service, more: dict[str, str], endpoint: str | None
+    ) -> Any:
+        """Build a side client of *iam*, with *more* options.
 
         The credentials, CA bundle and Region of *iam* are private attributes of botocore's
         clients. If they are missing, those of the session are used.
@@ -142,10 +175,9 @@ class Clients:
         options: dict[str, Any] = {
             "config": self._config(_attribute(iam, "meta.config")),
             "verify": _attribute(iam, "_endpoint.http_session._verify"),
-            **credentials,
+            **({"endpoint_url": endpoint} if endpoint else {}),
+            **more,
         }
-        if _is_emulator(iam):
-            options["endpoint_url"] = iam.meta.endpoint_url
         if self.session is not None:
             client = self.session.client(service, **options)
             if client.meta.partition == iam.meta.partition:
@@ -154,7 +186,7 @@ class Clients:
         settings = _attribute(iam, "_ruleset_resolver._builtins") or {}
         region = settings.get(EndpointResolverBuiltins.AWS_REGION)
         session = self.session or _session_of(iam)
-        return session.client(service, region_name=region, **options)
+        return session.client(service, **{"region_name": region} | options)
 
     def _config(self, inherited: Config | None = None) -> Config:
         settings = {name: getattr(inherited, name, None) for name in _INHERITED}

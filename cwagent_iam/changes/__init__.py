@@ -10,6 +10,7 @@ from cwagent_iam.changes.operations import (
     AttachRolePolicy as AttachRolePolicy,
     AttachUserPolicy as AttachUserPolicy,
     Change as Change,
+    CreateAccessKey as CreateAccessKey,
     CreateInstanceProfile as CreateInstanceProfile,
     CreateRole as CreateRole,
     CreateUser as CreateUser,
@@ -31,10 +32,13 @@ from cwagent_iam.changes.operations import (
     TagInstanceProfile as TagInstanceProfile,
     TagRole as TagRole,
     TagUser as TagUser,
+    UntagUser as UntagUser,
+    UpdateAccessKey as UpdateAccessKey,
     UpdateAssumeRolePolicy as UpdateAssumeRolePolicy,
     UpdateRole as UpdateRole,
 )
 from cwagent_iam.changes.result import (
+    AccessKey as AccessKey,
     AgentRole as AgentRole,
     AgentUser as AgentUser,
     Result as Result,

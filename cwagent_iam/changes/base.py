@@ -452,7 +452,11 @@ def _as_argument(value: Any, partition: str, account_id: str) -> Any:
             return value.text(partition)
         case ManagedPolicy():
             return value.arn(partition, account_id)
-        case tuple():
-            return [{"Key": key, "Value": text} for key, text in value]
+        case tuple():  # tags, or the keys of tags
+            return [each if isinstance(each, str) else _as_tag(*each) for each in value]
         case _:
             return value
+
+
+def _as_tag(key: str, value: str) -> dict[str, str]:
+    return {"Key": key, "Value": value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cwagent_iam.documents import Document
-    from cwagent_iam.state import State
+    from cwagent_iam.state import SeenKey, State
 
 PRINCIPAL = re.compile(
     r"arn:(?P<partition>[^:]+):(?:iam|sts)::(?P<account>[0-9]+):"
@@ -205,14 +205,42 @@ class DeleteUser(_OfUser, Delete):
 
 
 @attrs.frozen(kw_only=True)
-class DeleteAccessKey(_OfUser, BaseChange):
-    """Delete an access key of a user.
+class UntagUser(_OfUser, BaseChange):
+    """Remove tags from a user.
 
     Attributes:
-        access_key_id: Its id.
+        tag_keys: The keys of the tags.
     """
 
     symbol: ClassVar[Symbol] = "-"
+    wave: ClassVar[Wave] = Wave.TAKE_AWAY
+    sets: ClassVar[Mapping[str, str]] = {"TagKeys": "tag_keys"}
+    tag_keys: tuple[str, ...]
+
+    @property
+    def part(self) -> str:
+        """The keys of the tags."""
+        return f"tags {', '.join(self.tag_keys)}"
+
+    def _new_fields(self, entity: User) -> dict[str, Any]:
+        gone = {key.lower() for key in self.tag_keys}
+        return {"tags": tuple(tag for tag in entity.tags if tag[0].lower() not in gone)}
+
+
+@attrs.frozen(kw_only=True)
+class CreateAccessKey(_OfUser, BaseChange):
+    """Create an access key of a user. The change holds neither its id nor its secret."""
+
+    symbol: ClassVar[Symbol] = "+"
+    wave: ClassVar[Wave] = Wave.MEND
+
+    def is_done_in(self, _state: State) -> bool:
+        """Return `False`: no key shows which request has created it."""
+        return False
+
+
+@attrs.frozen(kw_only=True)
+class _OneAccessKey(_OfUser, BaseChange):
     wave: ClassVar[Wave] = Wave.TAKE_AWAY
     sets: ClassVar[Mapping[str, str]] = {"AccessKeyId": "access_key_id"}
     access_key_id: str
@@ -222,13 +250,61 @@ class DeleteAccessKey(_OfUser, BaseChange):
         """The id."""
         return self.access_key_id
 
+    def _found_in(self, state: State) -> SeenKey | None:
+        user = state.find(User, self.name)
+        keys = user.access_keys if user else ()
+        return next((key for key in keys if key.access_key_id == self.access_key_id), None)
+
+
+@attrs.frozen(kw_only=True)
+class UpdateAccessKey(_OneAccessKey):
+    """Activate or deactivate an access key of a user.
+
+    Attributes:
+        access_key_id: Its id.
+        status: The new status.
+    """
+
+    symbol: ClassVar[Symbol] = "~"
+    sets: ClassVar[Mapping[str, str]] = {**_OneAccessKey.sets, "Status": "status"}
+    status: Literal["Active", "Inactive"]
+
+    @property
+    def detail(self) -> str:
+        """The id and the new status."""
+        return f"{self.access_key_id} {self.status.lower()}"
+
     def _new_fields(self, entity: User) -> dict[str, Any]:
-        return {"access_keys": entity.access_keys - {self.access_key_id}}
+        active = self.status == "Active"
+        keys = (
+            attrs.evolve(key, active=active) if key.access_key_id == self.access_key_id else key
+            for key in entity.access_keys
+        )
+        return {"access_keys": tuple(keys)}
+
+    def is_done_in(self, state: State) -> bool:
+        """Return whether the key has the status; states do not compare access keys."""
+        key = self._found_in(state)
+        return key is not None and key.active == (self.status == "Active")
+
+
+@attrs.frozen(kw_only=True)
+class DeleteAccessKey(_OneAccessKey):
+    """Delete an access key of a user.
+
+    Attributes:
+        access_key_id: Its id.
+    """
+
+    symbol: ClassVar[Symbol] = "-"
+
+    def _new_fields(self, entity: User) -> dict[str, Any]:
+        keys = entity.access_keys
+        return {"access_keys": tuple(k for k in keys if k.access_key_id != self.access_key_id)}
 
     def is_done_in(self, state: State) -> bool:
         """Return whether the key is deleted; states do not compare access keys."""
-        user = state.find(User, self.name)
-        return user is None or self.access_key_id not in user.access_keys
+        return self._found_in(state) is None
 
 
 @attrs.frozen(kw_only=True)
@@ -339,6 +415,9 @@ Change: TypeAlias = (
     | UpdateAssumeRolePolicy
     | AddRoleToInstanceProfile
     | RemoveRoleFromInstanceProfile
+    | UntagUser
+    | CreateAccessKey
+    | UpdateAccessKey
     | DeleteAccessKey
 )
 """The closed list of changes, so that a forgotten case is a type error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
@@ -12,9 +12,41 @@ from cwagent_iam.display import html_block
 if TYPE_CHECKING:
     from cwagent_iam.changes.operations import Change
     from cwagent_iam.findings import Finding
-    from cwagent_iam.keys import AccessKey
-    from cwagent_iam.state import Kind, State
+    from cwagent_iam.state import Kind, SeenKey, State
     from cwagent_iam.visibility import EC2Answer
+
+
+Action: TypeAlias = Literal["created", "kept", "replaced"]
+"""The action that a call took on the key in the store."""
+
+
+@attrs.frozen(kw_only=True)
+class AccessKey:
+    """The access key in the store.
+
+    Attributes:
+        access_key_id: Its id.
+        action: The action that the call took on it.
+        unheld: The user's other keys, whose secrets the store does not have.
+        suspects: Those of them that may come from a request whose reply was lost. A rotation
+            retires them.
+        advice: Advice for the caller; empty if there is nothing left to do.
+    """
+
+    access_key_id: str
+    action: Action
+    unheld: tuple[SeenKey, ...] = ()
+    suspects: tuple[SeenKey, ...] = ()
+    advice: str = ""
+
+    def __str__(self) -> str:
+        """One line: the key, the action, the other keys and the advice."""
+        others = ", ".join(key.access_key_id for key in self.unheld)
+        beside = f", beside {others}" if others else ""
+        names = ", ".join(key.access_key_id for key in self.suspects)
+        doubt = f" A request whose reply was lost may have created {names}." if names else ""
+        line = f"access key {self.access_key_id} {self.action}{beside}.{doubt} {self.advice}"
+        return line.rstrip()
 
 
 @attrs.frozen(kw_only=True)
@@ -90,14 +122,7 @@ class AgentUser(Result):
     user_arn: str
     access_key: AccessKey | None = None
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything was applied, or an access key was created."""
-        return super().changed or (self.access_key is not None and self.access_key.action != "kept")
-
     def __str__(self) -> str:
         """The changes, extras and findings; then the ARN; then the access key."""
         key = [str(self.access_key)] if self.access_key else []
-        lines = str(self._shown).splitlines()
-        shown = lines[1:] if self.changed and not self.changes else lines
-        return "\n".join([*shown, self.user_arn, *key])
+        return "\n".join([str(self._shown), self.user_arn, *key])

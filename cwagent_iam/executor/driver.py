@@ -11,19 +11,33 @@ import attrs
 
 from cwagent_iam.arguments import refuse
 from cwagent_iam.aws.clients import Clients
+from cwagent_iam.aws.secrecy import sealed
+from cwagent_iam.aws.sender import unquoted
 from cwagent_iam.changes import Result
 from cwagent_iam.errors import IntentError, Problem
 from cwagent_iam.events import Done, Waiting
+from cwagent_iam.executor import custody
 from cwagent_iam.executor.transport import Transport
 from cwagent_iam.propagation import Propagation
 from cwagent_iam.reconcile.failures import add_facts
-from cwagent_iam.requests import Emit, Interrupted, Send, Wait
+from cwagent_iam.requests import (
+    Deliver,
+    Emit,
+    Hold,
+    Interrupted,
+    Refusal,
+    Request,
+    Send,
+    Settle,
+    Verify,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cwagent_iam.aws.clients import AWSSession, IAMClient
-    from cwagent_iam.requests import Effect, EventLike, Service, Steps
+    from cwagent_iam.requests import Effect, EventLike, Outcome, Service, Steps
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=Result)
@@ -76,6 +90,8 @@ class Executor:
     propagation: Propagation
     emit: Emitter
     transport: Transport
+    _store_name: str = attrs.field(default="", init=False)
+    _effect: Effect | None = attrs.field(default=None, init=False)
 
     @classmethod
     def of(
@@ -84,7 +100,9 @@ class Executor:
         iam: IAMClient | None = None,
         propagation: Propagation | None = None,
         on_event: Callable[[Any], object] | None = None,
+        *,
         ec2: Any = None,
+        sts: Any = None,
     ) -> Executor:
         """Set up a call; no request is sent.
 
@@ -94,13 +112,14 @@ class Executor:
             propagation: Propagation settings. Default: `Propagation`.
             on_event: Called with each event. Default: events are only logged.
             ec2: A client for EC2 to use unaltered. Default: a client built from *session*.
+            sts: A client for STS to use unaltered. Default: a client that inherits from the others.
 
         Raises:
             IntentError: If an argument has the wrong type. It lists all of them.
         """
-        refuse(_problems(session, iam, propagation, on_event, ec2))
+        refuse(_client_problems(session, iam, ec2, sts), _problems(propagation, on_event))
         settings = propagation or Propagation()
-        clients = Clients(session, iam, ec2, settings.max_in_flight)
+        clients = Clients(session, iam, ec2, settings.max_in_flight, sts)
         emit = Emitter(settings, on_event)
         return cls(clients, settings, emit, Transport(clients, settings, emit.waiting))
 
@@ -147,17 +166,35 @@ class Executor:
         ended: BaseException | None = None
         while ended is None:
             try:
-                resume = functools.partial(steps.send, self._perform(resume()))
+                return self._drive(steps, resume)
             except BaseException as error:  # noqa: BLE001 - an interrupt may come at any place
                 if inspect.getgeneratorstate(steps) == inspect.GEN_CLOSED:
                     ended = error
                 else:
-                    resume = functools.partial(steps.throw, error)
-        if isinstance(ended, StopIteration):
-            result: T = ended.value
-            return result
+                    resume = functools.partial(steps.throw, self._with_outcomes(error))
         # Raised outside the handler, which would set the context of the interrupt.
         raise (ended.__cause__ or ended) if isinstance(ended, Interrupted) else ended
+
+    def _drive(self, steps: Steps[T], resume: Callable[[], Effect]) -> T:
+        """Resume *steps*, and perform its effects until it ends, or until anything else raises."""
+        try:
+            while True:
+                self._effect = resume()
+                resume = functools.partial(steps.send, self._perform(self._effect))
+        except StopIteration as ended:
+            if inspect.getgeneratorstate(steps) != inspect.GEN_CLOSED:
+                raise
+            result: T = ended.value
+            return result
+
+    def _with_outcomes(self, error: BaseException) -> BaseException:
+        """Return *error* with the outcomes that have come, if the last effect is a `Send`."""
+        effect = self._effect
+        if not isinstance(effect, Send):
+            return error
+        stop = Interrupted(effect.requests, self.transport.outcomes_of(effect.requests))
+        stop.__cause__ = error
+        return stop
 
     def _perform(self, effect: Effect) -> Any:
         """Perform *effect*; return its result for the generator."""
@@ -172,7 +209,39 @@ class Executor:
             case Emit(event=event):
                 return self.emit(event)
             case _:
+                return self._ask_store(effect)
+
+    def _ask_store(self, effect: Hold | Deliver | Verify | Settle) -> Any:
+        match effect:
+            case Hold():
+                holding = custody.hold(effect, self._store_name)
+                # The first name is kept: a store could name itself by its secret once it holds one.
+                self._store_name = holding.name
+                return holding
+            case Deliver():
+                return custody.deliver(effect, self._store_name)
+            case Settle():
+                return custody.settle(effect, self._store_name)
+            case Verify():
+                return self._verify(effect)
+            case _:
                 assert_never(effect)
+
+    @sealed
+    def _verify(self, effect: Verify) -> tuple[Outcome, ...]:
+        client = custody.client_for(effect, self.clients, self._store_name)
+        if isinstance(client, Refusal):
+            return (client,)
+        # A separate transport: failures of STS in one Region say nothing about IAM.
+        transport = Transport(Clients(sts=client), self.propagation, self.emit.waiting)
+        requests = (Request.of("GetCallerIdentity"),) * effect.copies
+        try:
+            try:
+                return tuple(map(unquoted, transport.send(requests)))
+            finally:
+                custody.forget(client)
+        finally:
+            custody.forget(client)  # once more, because an interrupt may have stopped the first
 
     def finish(self, result: ResultT) -> ResultT:
         """Emit that the call has succeeded, and return its result.
@@ -188,19 +257,22 @@ class Executor:
         return result
 
 
-def _problems(
-    session: Any, iam: Any, propagation: Any, on_event: Any, ec2: Any
-) -> Iterator[Problem]:
-    """Yield the problems of the arguments that most public functions have in common."""
+def _client_problems(session: Any, iam: Any, ec2: Any, sts: Any) -> Iterator[Problem]:
+    """Yield the problems of sessions and clients."""
     rows = (
         ("session", session, "client", "a session that builds clients, such as a boto3.Session"),
         ("iam", iam, "get_role", "a client for IAM, as session.client('iam') returns it"),
         ("ec2", ec2, "run_instances", "a client for EC2, as session.client('ec2') returns it"),
+        ("sts", sts, "get_caller_identity", "a client for STS, as session.client('sts') returns"),
     )
     for name, value, method, kind in rows:
         # A class has its methods too, but they cannot be called.
         if isinstance(value, type) or not (value is None or callable(getattr(value, method, None))):
             yield Problem.of(name, value, f"must be {kind}")
+
+
+def _problems(propagation: Any, on_event: Any) -> Iterator[Problem]:
+    """Yield the problems of the other arguments that most public functions have in common."""
     if not isinstance(propagation, Propagation | None):
         yield Problem.of("propagation", propagation, "must be a Propagation, with its settings")
     if on_event is not None and not callable(on_event):

@@ -11,7 +11,7 @@ import tenacity
 from cwagent_iam.aws import sender
 from cwagent_iam.aws.outcomes import max_attempts_of, metadata_in, unsent_of
 from cwagent_iam.executor import threads
-from cwagent_iam.requests import MAX_ATTEMPTS, Interrupted, Refusal, Reply, Unsent
+from cwagent_iam.requests import MAX_ATTEMPTS, Refusal, Reply, Unsent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +61,7 @@ class Transport:
     propagation: Propagation
     on_wait: Callable[[str, float], None]
     _answered: bool = attrs.field(default=False, init=False)
+    _batch: _Batch | None = attrs.field(default=None, init=False)
 
     def send(self, requests: Sequence[Request], most: int = MAX_ATTEMPTS) -> tuple[Outcome, ...]:
         """Send *requests* side by side; return their outcomes, in order.
@@ -73,11 +74,13 @@ class Transport:
         failures end after 4 attempts.
 
         Raises:
-            Interrupted: If a call, a pause or `on_wait` raises; its cause is that exception.
+            BaseException: As a call, a pause or `on_wait` raises it. `outcomes_of` returns what
+                has come until then.
         """
         count = len(requests)
         began = self.propagation.clock()
         batch = _Batch(requests, [None] * count, began, list(range(count)), most)
+        self._batch = batch
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_result(lambda _: bool(batch.due)),
             wait=lambda state: self._pause(batch, state.attempt_number),
@@ -92,11 +95,15 @@ class Transport:
             ),
             retry_error_callback=lambda _state: None,
         )
-        try:
-            retrying(self._send_due, batch)
-        except BaseException as error:
-            raise Interrupted(tuple(batch.outcomes)) from error
+        retrying(self._send_due, batch)
         return tuple(filter(None, batch.outcomes))
+
+    def outcomes_of(self, requests: Sequence[Request]) -> tuple[Outcome | None, ...]:
+        """Return the outcomes of the last batch, if it was *requests*; `None` for one not sent."""
+        batch = self._batch
+        if batch is None or batch.requests is not requests:
+            return (None,) * len(requests)
+        return tuple(batch.outcomes)
 
     def _send_due(self, batch: _Batch) -> None:
         """Send the due requests, and set which are due next."""
@@ -117,7 +124,7 @@ class Transport:
     def _client(self, request: Request) -> Any:
         """Return the client for *request*, or an `Unsent` if it cannot be built."""
         try:
-            return self.clients.of(request.row.service)
+            return self.clients.of(request.row.service, request.region)
         except Exception as error:  # noqa: BLE001 - settings and credential providers may raise anything
             return unsent_of(error)
 
@@ -146,9 +153,15 @@ def _send(batch: _Batch, index: int, client: Any) -> None:
     # This stays the outcome if an interrupt comes before the reply.
     words = "The call was interrupted before the reply came."
     in_flight = Refusal(code=None, message=words, unacknowledged=not request.row.reads)
-    batch.outcomes[index] = _with_earlier(earlier, in_flight)
-    outcome = client if isinstance(client, Unsent) else sender.attempt(client, request)
-    batch.outcomes[index] = _with_earlier(earlier, outcome)
+
+    def record(outcome: Outcome) -> None:
+        batch.outcomes[index] = _with_earlier(earlier, outcome)
+
+    record(in_flight)
+    if isinstance(client, Unsent):
+        record(client)
+    else:
+        sender.attempt(client, request, record)
 
 
 def _with_earlier(earlier: Outcome | None, outcome: Outcome) -> Outcome:

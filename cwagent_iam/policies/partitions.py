@@ -88,3 +88,23 @@ def _said(value: object, texts: set[str]) -> bool:
     known = value in texts
     texts.add(value)
     return known
+
+
+_REGIONS = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-eusc": "eusc-de-east-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+    "aws-iso-e": "eu-isoe-west-1",
+    "aws-iso-f": "us-isof-south-1",
+    "aws-us-gov": "us-gov-west-1",
+}
+"""A Region of each partition that every account has enabled. STS of an opt-in Region refuses the
+keys of all other accounts, with the code for an unknown key (IAM user guide, "Manage AWS STS in an
+AWS Region")."""
+
+
+def sts_regions(partition: str) -> tuple[str, ...]:
+    """Return the Regions to ask STS in: first that of the other clients, which is empty."""
+    return tuple(dict.fromkeys(("", _REGIONS.get(partition, ""))))

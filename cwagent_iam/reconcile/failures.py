@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     from cwagent_iam.state import Entity, State
 
 
+def told_by(stop: BaseException) -> BaseException:
+    """Return the exception that the caller gets for *stop*, which ends a call."""
+    return stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
+
+
 def add_facts(
     stop: BaseException, applied: tuple[Change, ...], doubtful: Collection[Change] = ()
 ) -> None:
     """Add to *stop*, which ends a call, what was applied and what may have been."""
-    told = stop.__cause__ if isinstance(stop, Interrupted) and stop.__cause__ else stop
+    told = told_by(stop)
     if isinstance(told, CwAgentIamError):
         # A call within `on_event` may have failed, with changes of its own.
         told.applied = (*applied, *told.applied)

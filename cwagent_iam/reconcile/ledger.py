@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _INSTANT = 0.001  # seconds; sums of pauses are not exact
 
+# Each such request creates another key: no observation and no later reply shows what it has done.
+_UNSHOWN = "CreateAccessKey"
+
 Sent: TypeAlias = "Iterable[tuple[Change, Request, Outcome]]"
 """Changes with their requests and outcomes."""
 
@@ -73,6 +76,8 @@ class Ledger:
         refused, unacknowledged = dict(self.refused), set(self.unacknowledged)
         created, arns = set(self.known.created), set(self.known.created_arns)
         for change, request, outcome in sent:
+            if outcome.unacknowledged:
+                unacknowledged.add(change)
             if isinstance(outcome, Reply):
                 acknowledged.append(change)
                 refused.pop(change, None)
@@ -80,8 +85,6 @@ class Ledger:
                     created.add(change.target.lower())
                     arns.update(arns_in(request, outcome))
                 continue
-            if outcome.unacknowledged:
-                unacknowledged.add(change)
             if outcome.code == "EntityAlreadyExists" and change.creates:
                 created.add(change.target.lower())
             earlier = self.refused.get(change)
@@ -96,7 +99,11 @@ class Ledger:
         return attrs.evolve(
             self,
             applied=(*self.applied, *acknowledged),
-            unacknowledged=frozenset(unacknowledged.difference(acknowledged)),
+            unacknowledged=frozenset(
+                each
+                for each in unacknowledged
+                if each not in acknowledged or each.operation == _UNSHOWN
+            ),
             refused=_apply_rules(refused, known),
             known=known,
             last_write=self.waited if acknowledged else self.last_write,
@@ -160,7 +167,11 @@ class Ledger:
             was lost, or another process made the change.
         """
         due = set(changes)
-        decidable = (each for each in self.refused if confirmed or each.symbol != "-")
+        decidable = (
+            each
+            for each in self.refused
+            if (confirmed or each.symbol != "-") and each.operation != _UNSHOWN
+        )
         gone = [change for change in decidable if change not in due]
         ours = [change for change in gone if change in self.unacknowledged]
         others = dict.fromkeys(gone, "another process made it")

@@ -216,11 +216,13 @@ def _trusts_principals(request: Request, message: str, _known: Known) -> bool:
 _MISS = ("NoSuchEntity",)
 _TRUST = ("MalformedPolicyDocument",)
 _TAKEN = ("EntityAlreadyExists",)
+_FULL = ("LimitExceeded",)
 
 RULES = (
     Rule("Detach", _MISS, _always, "observe", "it may be detached already", RIVALS),
     Rule("Remove", _MISS, _always, "observe", "the role may be out already", RIVALS),
     Rule("Delete", _MISS, _always, "observe", "it may be deleted already", RIVALS),
+    Rule("UpdateAccessKey", _MISS, _always, "observe", "the key may be deleted already", RIVALS),
     Rule("", _MISS, _misses_created, "retry", "IAM does not show yet what the request needs"),
     Rule("", _MISS, _misses_observed, "observe", "what the request needs may be gone", RIVALS),
     Rule("", _TRUST, _trusts_created, "retry", "a principal of the trust policy is too new"),
@@ -229,9 +231,10 @@ RULES = (
     Rule("", ("ConcurrentModification",), _always, "retry", "others write to it", RIVALS),
     Rule("", ("EntityTemporarilyUnmodifiable",), _always, "retry", "the name is too new", SLOW),
     Rule("Create", _TAKEN, _always, "observe", "it exists, but is not shown yet", RIVALS),
+    Rule("CreateAccessKey", _FULL, _always, "observe", "others create access keys too", RIVALS),
     # IAM returns one of these if the profile has a role, the same or another: API reference, and
     # reports of users.
-    Rule("AddRole", (*_TAKEN, "LimitExceeded"), _always, "observe", "it holds a role", RIVALS),
+    Rule("AddRole", (*_TAKEN, *_FULL), _always, "observe", "it holds a role", RIVALS),
     Rule("Delete", ("DeleteConflict",), _always, "observe", "something depends on it", RIVALS),
 )
 """The first rule that applies decides; errors that are not listed are final."""

@@ -8,12 +8,16 @@ from unittest.mock import patch
 
 from moto.core.responses import ActionResult, BaseResponse, EmptyResult
 from moto.core.serialize import never_return
+from moto.iam.access_control import IAMRequest
+from moto.iam.models import iam_backends
 from moto.iam.responses import IamResponse
 from moto.secretsmanager.models import SecretsManagerBackend
+from moto.sts.responses import TokenResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MOTO_IDENTITY = TokenResponse.get_caller_identity
 _MOTO_CREATE_USER = IamResponse.create_user
 _MOTO_MOVE_LABEL = SecretsManagerBackend.update_secret_version_stage
 
@@ -31,6 +35,8 @@ def missing_operations() -> Iterator[None]:
             stack.enter_context(patch.object(BaseResponse, name, operation, create=True))
         # moto drops the boundary that a user is created with.
         stack.enter_context(patch.object(IamResponse, "create_user", _create_user))
+        # moto accepts any signature.
+        stack.enter_context(patch.object(TokenResponse, "get_caller_identity", _identity))
         # moto shows the old version to readers who name none.
         moved = patch.object(SecretsManagerBackend, "update_secret_version_stage", _move_label)
         stack.enter_context(moved)
@@ -68,6 +74,23 @@ def _create_user(response: IamResponse) -> ActionResult:
     if _parameter(response, "PermissionsBoundary"):
         _put_user_permissions_boundary(response)
     return reply
+
+
+def _identity(response: TokenResponse) -> Any:
+    """Check the signature of a caller who signs with the access key of a user."""
+    account_id, key = response.current_account, response.get_access_key()
+    if key in iam_backends[account_id][response.partition].access_keys:
+        request = IAMRequest(
+            account_id=account_id,
+            method=response.method,
+            path=response.path,
+            data=response.data,
+            body=response.body,
+            headers=response.headers,
+            action="GetCallerIdentity",
+        )
+        request.check_signature()
+    return _MOTO_IDENTITY(response)
 
 
 def _move_label(

@@ -1,6 +1,6 @@
-"""The text of a credentials file: which key is in a profile, and the same text with another key.
+"""The text of a credentials file: the key in a profile, and the replacement of that key.
 
-Nothing here knows of files. Errors never quote the text, which is full of secrets.
+Errors never quote the text, which contains secrets.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 from configupdater import ConfigUpdater, Option
 from configupdater.parser import InconsistentStateError
 
+from cwagent_iam.stores.whole_file import keeping_line_ends
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from configupdater import Section
 
 ID, SECRET = "aws_access_key_id", "aws_secret_access_key"
-_FOREIGN = (
+_OTHER_CREDENTIALS = (
     "aws_session_token",
     "aws_security_token",
     "credential_process",
@@ -35,50 +37,40 @@ _COMMENT = re.compile(r"^[^\S\n]*[#;].*$", re.MULTILINE)
 _NAME = re.compile(r"[^=:]*[=:][^\S\n]*")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _BLANK = re.compile(r"[^\S\n]*")
-_BOM = "\ufeff"
 
 
 class UnfitError(ValueError):
-    """Raised when a text is no credentials file, or a profile is not for a key."""
+    """Raised if a text is not a valid credentials file, or a profile is not for an access key."""
 
 
-def key_in(text: str, profile: str) -> str | None:
-    """Return the id of the access key in *profile*; `None` if there is none, or without a secret.
-
-    Raises:
-        UnfitError: When *text* is no credentials file, or the profile is not for a key.
-    """
+def key_in(text: str, profile: str) -> tuple[str | None, str | None]:
+    """Return id and secret of the access key in *profile*; `None` for both if one is missing."""
     found = _profiles(text).get(profile, {})
-    foreign = sorted(found.keys() & set(_FOREIGN))
-    if foreign:
-        msg = f"profile {profile} has {foreign[0]}: somebody else writes to it, name another"
+    others = sorted(found.keys() & set(_OTHER_CREDENTIALS))
+    if others:
+        msg = f"profile {profile} has {others[0]}, for other credentials: use another profile"
         raise UnfitError(msg)
-    return (found.get(SECRET) and found.get(ID)) or None
+    key = found.get(ID) or None, found.get(SECRET) or None
+    return key if all(key) else (None, None)
 
 
 def with_key(text: str, profile: str, values: Mapping[str, str]) -> str:
-    """Return *text* with *values* in *profile*, and every other byte as it was.
-
-    Raises:
-        UnfitError: As for `key_in`, or when the text cannot be changed like that.
-    """
-    key_in(text, profile)
+    """Return *text* with *values* in *profile*; all other bytes stay unchanged."""
+    key_in(text, profile)  # raises if the profile has other credentials
     expected = _profiles(text)
     expected.setdefault(profile, dict(expected[configparser.DEFAULTSECT])).update(values)
-    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
     try:
-        changed = _edited(text.replace("\r\n", "\n") if windows else text, profile, values)
-        fits = _profiles(changed) == expected
+        changed = keeping_line_ends(text, lambda plain: _edited(plain, profile, values))
+        if _profiles(changed) == expected:
+            return changed
     except (configparser.Error, InconsistentStateError, UnfitError):
-        changed, fits = "", False
-    if not fits:
-        msg = f"profile {profile} cannot be changed without changing what others read in the file"
-        raise UnfitError(msg)
-    return changed.replace("\n", "\r\n") if windows else changed
+        pass
+    msg = f"profile {profile} cannot be changed without side effects: simplify the file by hand"
+    raise UnfitError(msg)
 
 
 def _edited(text: str, profile: str, values: Mapping[str, str]) -> str:
-    # ConfigUpdater takes some indented comments for options, so it gets to see plain ones.
+    # ConfigUpdater parses some indented comments as options, so numbers at the margin replace them.
     comments: list[str] = _COMMENT.findall(text)
     numbers = itertools.count()
     document = ConfigUpdater()
@@ -93,11 +85,11 @@ def _edited(text: str, profile: str, values: Mapping[str, str]) -> str:
 
 
 def _section(section: Section, values: Mapping[str, str]) -> str:
-    """Return the text of *section* with *values*; those that it has not come first."""
+    """Return the text of *section* with *values*; options that it lacks are added at its top."""
     blocks = [(block, str(block)) for block in section.iter_blocks()]
     header = str(section).removesuffix("".join(text for _, text in blocks))
     lines = [header if header.endswith("\n") else f"{header}\n"]
-    # What is further in than the option before it would be a part of that one's value.
+    # A line that is indented more than the option before it would continue that option's value.
     indent = next((_BLANK.match(text) for block, text in blocks if isinstance(block, Option)), None)
     before = indent[0] if indent else ""
     missing = [name for name in values if name not in section]
@@ -109,7 +101,7 @@ def _section(section: Section, values: Mapping[str, str]) -> str:
 
 
 def _option(text: str, value: str) -> str:
-    """Return the text of an option with *value*, and the comments that are among its lines."""
+    """Return the text of an option with *value*; comments between its lines stay."""
     first, *others = _LINE.findall(text)
     name = _NAME.match(first)
     comments = [line for line in others if not line.strip() or line.lstrip()[0] in "#;"]
@@ -117,27 +109,25 @@ def _option(text: str, value: str) -> str:
 
 
 def _gap_after(text: str) -> str:
-    """Return what makes the next line stand apart."""
+    """Return the line ends that separate *text* from a section after it."""
     if not text.strip() or text.endswith("\n\n"):
         return ""
     return "\n" if text.endswith("\n") else "\n\n"
 
 
 def _profiles(text: str) -> dict[str, dict[str, str]]:
-    """Read *text* as boto3 does, which uses the parser of the standard library."""
-    if text.startswith(_BOM):
-        msg = "the file begins with a byte order mark, which boto3 cannot read: take it away"
+    """Parse *text* as boto3 does, with the parser of the standard library."""
+    if text.startswith("\ufeff"):
+        msg = "the file begins with a byte order mark, which boto3 cannot read: remove it"
         raise UnfitError(msg)
     if "\r" in text.replace("\r\n", "\n"):
-        msg = "the file has carriage returns inside of lines, which programs read in different ways"
+        msg = "the file has carriage returns within lines, on which parsers disagree: remove them"
         raise UnfitError(msg)
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        problem = type(error).__name__
-    else:
-        defaults = {configparser.DEFAULTSECT: dict(parser.defaults())}
-        return defaults | {name: dict(parser.items(name)) for name in parser.sections()}
-    msg = f"the file cannot be read ({problem}): mend it by hand"
-    raise UnfitError(msg)
+        msg = f"the file cannot be parsed ({type(error).__name__}): correct it"
+        raise UnfitError(msg) from None
+    defaults = {configparser.DEFAULTSECT: dict(parser.defaults())}
+    return defaults | {name: dict(parser.items(name)) for name in parser.sections()}

@@ -1,4 +1,4 @@
-"""Files replaced whole on Windows, whose lock is another one than that of all other systems."""
+"""Whole files on Windows, where locks, modes and owners differ from other systems."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cwagent_iam.credentials import replacing
 from cwagent_iam.errors import StoreError
+from cwagent_iam.stores import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +18,13 @@ fcntl: Any = pytest.importorskip("fcntl", reason="Windows has its own lock")
 
 
 class Msvcrt:
-    """What Windows has to lock a file, as far as it is asked for here."""
+    """The part of the module ``msvcrt`` that locks a file."""
 
     LK_NBLCK = 2
 
     @staticmethod
     def locking(handle: int, mode: int, count: int) -> None:
-        """Lock the byte that comes next, or fail at once; closing the file ends it."""
+        """Lock the next byte, or fail without waiting; closing the file unlocks it."""
         assert (mode, count) == (Msvcrt.LK_NBLCK, 1)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -34,14 +34,14 @@ class Msvcrt:
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The module as Windows loads it."""
+    """The module `whole_file`, as Windows loads it."""
     stand_in: Any = Msvcrt
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setitem(sys.modules, "msvcrt", stand_in)
     monkeypatch.delattr("os.fchmod")
     monkeypatch.delattr("os.fchown")
     monkeypatch.delattr("os.O_DIRECTORY")
-    spec = importlib.util.spec_from_file_location(replacing.__name__, replacing.__file__)
+    spec = importlib.util.spec_from_file_location(whole_file.__name__, whole_file.__file__)
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -50,7 +50,7 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_a_file_is_replaced_on_windows(windows: Any, tmp_path: Path) -> None:
-    """Modes and owners are not touched, and folders are not flushed: there is no such thing."""
+    """A file is replaced without changing modes and owners, and without flushing folders."""
     tmp_path.chmod(0o1777)
     path = tmp_path / "credentials"
     file = windows.WholeFile(path, 0)
@@ -62,11 +62,11 @@ def test_a_file_is_replaced_on_windows(windows: Any, tmp_path: Path) -> None:
 
 
 def test_another_writer_is_kept_out_on_windows(windows: Any, tmp_path: Path) -> None:
-    """As long as one writes, another one is not let in; then it is."""
+    """A second writer is refused while the first one holds the lock, and admitted afterwards."""
     file = windows.WholeFile(tmp_path / "credentials", 0)
     with (
         file.locked(),
-        pytest.raises(StoreError, match="somebody else is writing"),
+        pytest.raises(StoreError, match="still writing to it"),
         file.locked(),
     ):
         pass
