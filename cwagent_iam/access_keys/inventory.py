@@ -214,11 +214,11 @@ class UserKeys:
 
     def _note_keys(self, keys: Iterable[SeenKey]) -> None:
         """Keep the keys of a list; the absence of an old one from later lists is not doubted."""
-        seen = self.waited - (self.date or self.time)
+        now = self.date or self.time
         for key in keys:
             self.shown[key.access_key_id] = key
-            old = seen + key.created + LONGEST_LAG + TOLERANCE
-            self.doubtful[key.access_key_id] = min(self.late, old)
+            rest = key.created + LONGEST_LAG + TOLERANCE - now
+            self.doubtful[key.access_key_id] = min(self.late, self.waited + rest)
 
     def _read(self, held: str | None) -> Steps[KeyView | None]:
         """Return what one round of reads shows; `None` if they disagree, or do not list a key."""

@@ -83,7 +83,8 @@ def client_for(effect: Verify, clients: Clients, name: str) -> Any:
         if _guarded(store, name, "read", store.held) != effect.access_key_id:
             return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
         if effect.key and secret is effect.key.secret:
-            return Refusal(code=None, message="the store holds an object that is emptied soon")
+            problem = "the store returned the object that it was given, which will be emptied"
+            return Refusal(code=None, message=problem)
     if secret is None:
         return Refusal(code=None, message="the store holds no secret")
     return _client(clients, effect, secret)
