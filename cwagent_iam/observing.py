@@ -71,11 +71,14 @@ class Observation:
         shown: The kinds and names, in lower case, of the entities that any reply showed. IAM
             returns NoSuchEntity to all reads of an entity that does not exist.
         last_miss: The last NoSuchEntity among the outcomes; `None` if there was none.
+        listed: The inline policies that a list shows, although another read misses them: kind and
+            name of the entity, in lower case, and the name of the policy.
     """
 
     state: State
     shown: frozenset[str] = frozenset()
     last_miss: Refusal | None = None
+    listed: frozenset[tuple[str, str]] = frozenset()
 
 
 def observe(
@@ -252,7 +255,21 @@ def observation_of(
         if isinstance(outcome, Reply)
         and (request.operation not in _UNCHECKED or any(_items_of(request, outcome.content)))
     )
-    return Observation(state, shown, misses[-1] if misses else None)
+    return Observation(state, shown, misses[-1] if misses else None, frozenset(_listed(answers)))
+
+
+def _listed(answers: Sequence[Sequence[tuple[Request, Outcome]]]) -> Iterator[tuple[str, str]]:
+    for some in answers:
+        names = [
+            name
+            for request, outcome in some
+            if request.operation in {"ListRolePolicies", "ListUserPolicies"}
+            and isinstance(outcome, Reply)
+            for name in _items_of(request, outcome.content)
+        ]
+        for request, outcome in some:
+            if is_missing(outcome) and request.arguments.get("PolicyName") in names:
+                yield request.target.lower(), request.arguments["PolicyName"]
 
 
 def roles_in_profiles(state: State) -> frozenset[str]:

@@ -9,7 +9,7 @@ import pytest
 from cwagent_iam import SERVER_POLICY
 from cwagent_iam.errors import ConflictError, PropagationTimeoutError
 from cwagent_iam.events import Planned, Verified
-from cwagent_iam.planners import plan_agent_role
+from cwagent_iam.planners import plan_agent_role, plan_agent_user
 from cwagent_iam.requests import Refusal
 from tests.core import (
     ROLE,
@@ -309,6 +309,23 @@ class TestRemoval:
         result = world.remove(USER_PLAN, existing="attach")
         assert operations(result.changes) == ["DetachUserPolicy"]
         assert pauses(world)[:2] == [0.25, 1]
+
+    @pytest.mark.parametrize("round_", ["first", "second"])
+    def test_only_listed(self, round_: str) -> None:
+        """An inline policy that one list shows is doubted, even if all reads of it miss it."""
+        plan = plan_agent_user(parameters=["web"])
+        world = made(plan)
+        user = world.things[f"user {USER}".lower()]
+        user["seen"]["Tags"] = []
+        bare = world.copy()
+        bare[f"user {USER}".lower()] |= {"attached": {}, "inline": {}}
+        world.script["ListAttachedUserPolicies"] = [bare] * 4
+        world.script["GetUserPolicy"] = [bare] * 4
+        lists: list[Answer] = [bare] * 4
+        lists[0 if round_ == "first" else 2] = None
+        world.script["ListUserPolicies"] = lists
+        result = world.remove(plan, existing="attach")
+        assert operations(result.changes) == ["DetachUserPolicy", "DeleteUserPolicy"]
 
     def test_missed_by_a_read_that_confirms(self) -> None:
         """If a read that confirms misses the entity, later reads show what to detach."""

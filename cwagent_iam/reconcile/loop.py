@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from cwagent_iam.changes import ChangeSet, Result
+from cwagent_iam.changes.operations import DELETE_INLINE
 from cwagent_iam.errors import ConflictError
 from cwagent_iam.events import Planned, Recovered, Verified
 from cwagent_iam.observing import observe, roles_in_profiles, send_all_pages
@@ -18,13 +19,13 @@ from cwagent_iam.reconcile.call import CONFIRMING, COPIES, NOT_SHOWN, Call
 from cwagent_iam.reconcile.failures import propagation_timeout_error, split_errors
 from cwagent_iam.reconcile.rules import DENSE, Pace
 from cwagent_iam.requests import Emit, Steps, Wait
-from cwagent_iam.state import State
+from cwagent_iam.state import InstanceProfile, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from cwagent_iam.changes import Change
-    from cwagent_iam.observing import SendAll
+    from cwagent_iam.observing import Observation, SendAll
     from cwagent_iam.state import Entity
 
 # The pauses before the rounds if an earlier read showed what a removal would leave behind.
@@ -164,6 +165,17 @@ class Reconciliation(Call):
         return focus, {each.target.lower() for each in self.ledger.applied if each.deletes}
 
     # --- reading ----------------------------------------------------------------------------------
+
+    def note_observation(self, seen: Observation) -> None:
+        """Keep what an observation has shown, also an inline policy that is only listed yet."""
+        Call.note_observation(self, seen)
+        self.seen |= {
+            DELETE_INLINE[type(each)](name=each.name, policy=policy)
+            for each in self.goal.targets
+            if self.goal.removes and not isinstance(each, InstanceProfile)
+            for policy in each.inline_policies
+            if (each.target.lower(), policy.name) in seen.listed
+        }
 
     def _observe(self) -> Steps[State]:
         """Read everything once; for a removal, confirm the entities for which no change is due.
