@@ -244,13 +244,13 @@ class Tracker(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Look into the frames of the stack, once for each stack and number of known secrets."""
+        self.records += 1
         frames = list(stack(sys._getframe()))  # noqa: SLF001 - trackers do this
         lines = tuple((frame.f_code, frame.f_lineno) for frame in frames)
         place = record.name, len(self.canary.secrets), lines
         if place in self.seen:
             return
         self.seen.add(place)
-        self.records += 1
         variables: dict[str, Any] = {}
         for frame in frames:
             function = f"{module_of(frame)}.{frame.f_code.co_name}"

@@ -241,7 +241,7 @@ def test_no_failing_file_tells_a_secret(
 
 
 # Deliveries: one that succeeds, then one for each way to fail.
-DELIVERIES = ("new user", "disk full")
+DELIVERIES = ("new user", "disk full", "interrupted late", "record denied", "SignatureDoesNotMatch")
 
 
 # Functions that are on the stack while requests are sent.
@@ -366,7 +366,8 @@ def test_no_frame_shows_a_secret_to_a_log_handler() -> None:
     """No variable on the stack leads to a secret at any log record, in the life of a key."""
     with tracking() as (scene, tracker):
         life(scene)
-        assert tracker.records > 150
+        assert tracker.records > 1000
+        assert len(tracker.seen) > 150
         assert tracker.frames >= FUNCTIONS
         assert tracker.found == set()
 

@@ -402,6 +402,18 @@ class TestClient:
         assert not custody.hold(Hold(box), "the box").readable
         assert credentials_of(verify(box, key=NEW)) == (NAME, "hush")
 
+    def test_property(self) -> None:
+        """A property ``secret`` that raises is an error without its words."""
+
+        class Raising(Box):
+            @property
+            def secret(self) -> str:
+                raise ValueError("hush")  # noqa: EM101
+
+        with pytest.raises(StoreError, match="the box: it cannot be read") as caught:
+            custody.hold(Hold(Raising((NAME, "x"))), "the box")
+        assert "hush" not in "".join(traceback.format_exception(caught.value))
+
     def test_emptied(self) -> None:
         """A store that holds the object itself has no secret when the call has emptied that."""
         outcome = verify(OpenBox((NAME, NEW.secret)), key=NEW)

@@ -77,9 +77,9 @@ class UserKeys:
         tags: The tags that this call has written, even if reads do not show them yet.
         new: The key that this call has created; `None` if there is none.
         date: The date of the last reply, by AWS's clock, in seconds since 1970.
-        doubtful: Until when the absence of each key from lists is doubted, as `waited` counts it:
-            for the longest lag since its creation, if a list has shown it, or since the store was
-            first seen to hold it.
+        doubtful: The value of `waited` until which the absence of each key from lists is doubted.
+            The doubt lasts for the longest lag: after the creation of a key that a list has shown,
+            or after the store first held the key.
         lost: The ids that were known before the first CreateAccessKey request whose reply was lost;
             `None` if none was.
         window: The dates of the last reply before that request, and of the first one after it.
@@ -114,7 +114,7 @@ class UserKeys:
 
     @property
     def late(self) -> float:
-        """What `waited` will be after the longest lag, or half of the time that is left."""
+        """The value of `waited` after the longest lag, or after half of the time that is left."""
         ledger = self.call.ledger
         left = self.call.timeout - (ledger.waited - ledger.last_write)
         return self.waited + min(LONGEST_LAG, left / 2)

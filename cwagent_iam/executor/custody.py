@@ -54,7 +54,7 @@ def hold(effect: Hold, name: str) -> Holding:
         access_key_id=held,
         name=name,
         fingerprint=hashlib.sha256(_identity_of(store, name).encode()).hexdigest()[:16],
-        readable=_is_readable(store),
+        readable=_is_readable(store, name),
     )
 
 
@@ -78,7 +78,7 @@ def client_for(effect: Verify, clients: Clients, name: str) -> Any:
     """Return a client for STS that signs with the key in the store, or a `Refusal`."""
     store = effect.store
     secret = effect.key.secret if effect.key else None
-    if _is_readable(store):
+    if _is_readable(store, name):
         secret = _guarded(store, name, "read", lambda: _secret_in(store))
         if _guarded(store, name, "read", store.held) != effect.access_key_id:
             return Refusal(code=STORE_CHANGED, message="the store holds another key by now")
@@ -112,9 +112,9 @@ def _client(clients: Clients, effect: Verify, secret: SecretAccessKey) -> Any:
         return attrs.evolve(unsent, message=type(error).__name__) if quotes else unsent
 
 
-def _is_readable(store: object) -> TypeGuard[ReadableKeyStore]:
+def _is_readable(store: object, name: str) -> TypeGuard[ReadableKeyStore]:
     """Return whether a store has the method ``secret``; an attribute may have that name too."""
-    return callable(getattr(store, "secret", None))
+    return callable(_guarded(store, name, "read", lambda: getattr(store, "secret", None)))
 
 
 def _secret_in(store: ReadableKeyStore) -> SecretAccessKey | None:

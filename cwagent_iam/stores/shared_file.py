@@ -126,7 +126,8 @@ class SharedCredentialsFile:
                 disk.
         """
         with self._locked():
-            if self.held() != replacing:  # which may be a secret in the place of the id
+            # The error does not quote the id, because a secret may stand in its place.
+            if self.held() != replacing:
                 problem = "another process has written to it: run one writer at a time"
                 raise StoreError(store=str(self), problem=problem)
             self._file.replace(self._edited({ID: key.access_key_id, SECRET: key.secret.reveal()}))
